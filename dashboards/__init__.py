@@ -1,0 +1,1 @@
+"""Drawing: panels, boards, normaliser, lint."""

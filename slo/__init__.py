@@ -1,0 +1,1 @@
+"""The core: values and functions. No I/O, no clock, no logging."""

@@ -1,0 +1,89 @@
+"""What stage 1 hands to stage 2: one batch of statements, with the frontier.
+
+A batch is MessagePack, columns first, with its own tables of routes, so that it
+explains itself. A reader that does not know the schema version stops.
+"""
+
+from typing import Final
+
+import msgspec
+
+SCHEMA_VERSION: Final = 1
+MAX_BATCH_BYTES: Final = 512 * 1024
+
+
+class Route(msgspec.Struct, frozen=True, array_like=True):
+    """Whose statements these are: the identity of a cell without its time.
+
+    `signal` is `<source>:<metric>` (see `streams.routes.signal`), `tags` the whole
+    tag set as canonical text, `period_ms` the length of a cell (0 for deltas).
+    """
+
+    resource: str
+    signal: str
+    tags: str
+    period_ms: int
+
+
+Cell = tuple[int, int, int, float, float, float, float]
+"""(route, start_ms, arrival_ms, count, sum, min, max); count 0 where the wire has none.
+
+Two statements of one cell are joined, never added: see `slo.facts.join`.
+"""
+
+Delta = tuple[int, int, int, int]
+"""(route, bucket_ms, good, total): things that happened; these add up."""
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """How far one source partition was read.
+
+    `time_ms`: the worker's clock where its position is the high watermark, else
+    the greatest record timestamp read, capped by that clock.
+    """
+
+    topic: str
+    partition: int
+    position: int
+    time_ms: int
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True):
+    """One flush of one ingest worker for one observations partition."""
+
+    version: int
+    worker: str
+    flushed_ms: int
+    marks: list[Mark]
+    inputs: dict[str, int]  # every source topic: its number of partitions
+    routes: list[Route]
+    cells: list[Cell]
+    deltas: list[Delta]
+
+
+class UnknownSchemaError(Exception):
+    """A batch of a schema version that this reader does not know: stop, never skip."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Batch)
+
+
+def encode(batch: Batch) -> bytes:
+    return _encoder.encode(batch)
+
+
+def decode(payload: bytes) -> Batch:
+    """The batch of a record's value.
+
+    Raises UnknownSchemaError where the version is not ours, and
+    msgspec.DecodeError where the bytes are no batch at all.
+    """
+    raw = msgspec.msgpack.decode(payload, type=list[msgspec.Raw])
+    version = msgspec.msgpack.decode(raw[0], type=int) if raw else None
+    if version != SCHEMA_VERSION:
+        raise UnknownSchemaError(
+            f"batch has schema version {version}, this reader knows {SCHEMA_VERSION}:"
+            " upgrade evaluate before ingest"
+        )
+    return _decoder.decode(payload)

@@ -1,0 +1,1 @@
+"""Producers for teams that have no pipeline into Kafka yet."""

@@ -1,0 +1,1 @@
+"""The three ways to run stage 2: embedded, native, Faust."""

@@ -1,0 +1,1 @@
+"""One wire format, one file: bytes to observations."""
