@@ -31,6 +31,7 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def bad(self) -> int:
+        """Total less good."""
         return self.total - self.good
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -75,10 +76,12 @@ class Cluster(msgspec.Struct, frozen=True):
 
     @property
     def env(self) -> str:
+        """The `env` label, "" where the inventory gives none."""
         return self.labels.get("env", "")
 
     @property
     def resources(self) -> tuple["Resource", ...]:
+        """Instances, proxies and connectors, in the order of the inventory."""
         kinds = (
             (ResourceKind.INSTANCE, self.instances),
             (ResourceKind.PROXY, self.proxies),
@@ -268,6 +271,7 @@ class SLO(msgspec.Struct, frozen=True):
 
     @property
     def sliced(self) -> bool:
+        """Whether the budget is counted in time slices."""
         return self.budgeting is not Budgeting.OCCURRENCES
 
 
@@ -281,6 +285,7 @@ class Series(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
+        """`<slo>/<resource>`, the name of the series in ledger, dump and alert."""
         return f"{self.slo.name}/{self.resource.name}"
 
     @property

@@ -73,7 +73,12 @@ WINDOW_NAMES = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 def duration(ms: int) -> str:
     """A duration as a label value: the largest of d, h, m, s, ms that divides it."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+    for unit, size in (
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ):
         if ms and ms % size == 0:
             return f"{ms // size}{unit}"
     return f"{ms}ms"

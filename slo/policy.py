@@ -42,6 +42,7 @@ class Policy(msgspec.Struct, frozen=True):
     hot_cadences: int = 3
 
     def hot_floor(self, cadence_ms: int) -> int:
+        """The hot time that a page needs, ms, for a source of this cadence."""
         return max(self.hot_floor_ms, self.hot_cadences * cadence_ms)
 
     @property

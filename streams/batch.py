@@ -70,6 +70,7 @@ _decoder = msgspec.msgpack.Decoder(Batch)
 
 
 def encode(batch: Batch) -> bytes:
+    """The batch as the value of a record."""
     return _encoder.encode(batch)
 
 
