@@ -30,7 +30,6 @@ from slo.model import (
 from slo.names import duration
 from slo.policy import Policy, Tier, reachable
 
-
 NEVER_OBSERVED = "never observed: no source has sent data yet"
 
 

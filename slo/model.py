@@ -99,6 +99,11 @@ class Resource(msgspec.Struct, frozen=True):
     kind: ResourceKind
     cluster: str
 
+    @property
+    def key(self) -> str:
+        """`<kind>:<name>`, unique in the fleet; how routes and facts name it."""
+        return f"{self.kind.value}:{self.name}"
+
 
 class Inventory(msgspec.Struct, frozen=True):
     """The fleet. Names of clusters, and of resources of one kind, are unique."""
@@ -149,12 +154,18 @@ class Sentinel(msgspec.Struct, frozen=True):
 
 
 class Part(StrEnum):
-    """The part that an input plays. `value` for threshold and freshness SLIs."""
+    """The part that an input plays. `value` for threshold and freshness SLIs.
+
+    `alive` guards a freshness SLI: a bucket is judged only where this input was
+    itself seen within its cadence allowance, so that a dead connector makes the
+    database's own SLIs unknown, not bad.
+    """
 
     GOOD = "good"
     BAD = "bad"
     TOTAL = "total"
     VALUE = "value"
+    ALIVE = "alive"
 
 
 class Stat(StrEnum):

@@ -1,0 +1,51 @@
+"""What people are told: the wanted state of one dedup key, ready to be sent."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Action(StrEnum):
+    """What the receiver should do with the key."""
+
+    TRIGGER = "trigger"
+    RESOLVE = "resolve"
+
+
+class Channel(StrEnum):
+    """Who is told: pages wake somebody, tickets are work for the day."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
+class Burning(msgspec.Struct, frozen=True):
+    """One series that burns, with the integers that prove it."""
+
+    slo: str
+    resource: str
+    tier: str
+    reason: str
+    windows: dict[str, dict[str, int]]  # {"1h": {"good": ..., "total": ...}}
+    budget_remaining_ratio: float
+    objective_ratio: float
+    coverage_ratio: float
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """The wanted state of a dedup key. Never a state or a time in the key itself.
+
+    `severity` is PagerDuty's: critical, error, warning, info. Times are epoch ms
+    of the engine's *now*.
+    """
+
+    key: str
+    channel: Channel
+    action: Action
+    severity: str
+    env: str
+    service: str
+    cluster: str
+    opened_ms: int
+    changed_ms: int
+    burning: tuple[Burning, ...] = ()
