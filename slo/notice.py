@@ -49,3 +49,19 @@ class Notice(msgspec.Struct, frozen=True):
     opened_ms: int
     changed_ms: int
     burning: tuple[Burning, ...] = ()
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A wanted state taken from the outbox by one sender, until its lease ends.
+
+    `version` counts the changes of the wanted state. `attempts` is how often this
+    version has been tried before. Sent, retried and refused are compare-and-set on
+    (key, version, owner).
+    """
+
+    key: str
+    version: int
+    notice: Notice
+    attempts: int
+    lease_until_ms: int
+    owner: str
