@@ -183,6 +183,7 @@ def evaluate(
         first_ms=ledger.first,
         end_ms=scene.end_ms,
         hot_ms={status.tier: hot for status, hot in judged},
+        hot_floor_ms=policy.hot_floor(scene.slot_ms),
     )
 
 
@@ -221,6 +222,8 @@ def _window_status(slo: SLO, found: Stretch) -> WindowStatus:
         coverage=found.coverage,
         burn=float(found.bad_share() / (1 - slo.target)),
         prior_ms=found.prior_ms,
+        bad_events=found.held.events.bad,
+        expected_events=float(found.expected_events()),
     )
 
 

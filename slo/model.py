@@ -330,6 +330,8 @@ class WindowStatus(msgspec.Struct, frozen=True):
     `good` and `total` are what was seen. `prior_ms` is the part of the window
     before the first observation (cold start). `burn` counts that part as good.
     `coverage` is the share of the window that was observed, prior included.
+    `bad_events` and `expected_events` are what the guards compare: the events
+    behind slices, and all events with the prior at the rate seen since.
     """
 
     window_ms: int
@@ -338,6 +340,8 @@ class WindowStatus(msgspec.Struct, frozen=True):
     coverage: float
     burn: float
     prior_ms: int = 0
+    bad_events: int = 0
+    expected_events: float = 0.0
 
 
 class TierStatus(msgspec.Struct, frozen=True):
@@ -378,6 +382,7 @@ class Status(msgspec.Struct, frozen=True):
     first_ms: int | None = None
     end_ms: int = 0  # where the windows end
     hot_ms: dict[str, int] = {}  # hot time in the long window, per tier
+    hot_floor_ms: int = 0  # the hot time that a page needs
 
 
 class Alert(msgspec.Struct, frozen=True):
