@@ -1,0 +1,60 @@
+# Every target makes what it needs on first use (.venv, jars, Debian packages) and is
+# quick afterwards.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+python := .venv/bin/python
+runtime := .venv/runtime.stamp
+dev := .venv/dev.stamp
+
+$(runtime): pyproject.toml
+	@tests/ground/venv.sh
+	@touch $@
+
+$(dev): pyproject.toml
+	@tests/ground/venv.sh dev
+	@touch $@ $(runtime)
+
+.PHONY: demo
+demo: $(runtime) ## a published outage replayed into a small fleet, with nothing installed but Python
+	@$(python) -m dbslo demo
+
+.PHONY: test
+test: $(dev) ## every test, against real Kafka, PostgreSQL, MariaDB and Prometheus
+	@$(python) -m tests.ground.provide
+	$(python) -m pytest
+
+.PHONY: cases
+cases: $(dev) ## the capture cases of the folder DBSLO_CASES alone
+	$(python) -m pytest tests/cases
+
+.PHONY: check
+check: $(dev) ## format, lint, types, imports, the tests that need no server, and the figures
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(python) -m pytest -m "not real"
+	$(python) -m tests.ground.figures
+
+.PHONY: bench
+bench: $(dev) ## the speed of each stage beside what others do; BENCH_OUT=file writes JSON
+	@$(python) -m tests.ground.provide
+	$(python) -m benchmarks $(if $(BENCH_OUT),--out $(BENCH_OUT))
+
+.PHONY: dashboards
+dashboards: $(runtime) ## write dashboards/generated again
+	$(python) -m dbslo dashboards
+
+.PHONY: rules
+rules: $(runtime) ## write the Prometheus rules of the example SLOs again
+	$(python) -m dbslo rules
+
+.PHONY: clean
+clean: ## remove .venv and everything made
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
