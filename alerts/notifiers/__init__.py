@@ -1,0 +1,1 @@
+"""Those who can be told: one notifier, one file, one conformance suite."""

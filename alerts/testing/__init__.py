@@ -1,0 +1,1 @@
+"""Fakes that ship with the library: an outbox in memory, a PagerDuty on loopback."""
