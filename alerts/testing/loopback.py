@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -85,7 +85,7 @@ class LoopbackServer:
         self._thread.join()
         self._server.server_close()
 
-    def __enter__(self) -> "LoopbackServer":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -116,10 +116,10 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_GET(self) -> None:
         self._reply()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._reply()
 
     def log_message(self, *_: object) -> None:

@@ -53,7 +53,8 @@ class PagerDutyServer(LoopbackServer):
             case "/":
                 page = render(self.incidents, self.events).encode()
                 return Reply(200, page, content_type="text/html; charset=utf-8")
-        return _json(404, {"status": "not found"})
+            case _:
+                return _json(404, {"status": "not found"})
 
     def _enqueue(self, body: bytes) -> Reply:
         if len(body) > MAX_BODY:
@@ -99,6 +100,8 @@ class PagerDutyServer(LoopbackServer):
                 incident["summary"] = payload["summary"]
             case "resolve", [incident]:
                 incident["status"] = "resolved"
+            case _:
+                pass  # a resolve without an incident, an acknowledgement
 
 
 def wrong(event: Any) -> list[str]:
