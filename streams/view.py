@@ -2,7 +2,10 @@
 
 import msgspec
 
+from slo.evaluation import evaluate
 from slo.model import Alert, Counts, Series, Status
+from slo.policy import Policy
+from streams.image import SeriesState
 
 
 class SeriesView(msgspec.Struct, frozen=True):
@@ -21,3 +24,23 @@ class SeriesView(msgspec.Struct, frozen=True):
     now_ms: int
     revisions: int
     source_age_ms: int | None
+
+
+def view(state: SeriesState, policy: Policy, now_ms: int) -> SeriesView:
+    """What a series looks like at `now_ms`, which its ledger has reached."""
+    ledger = state.ledger
+    status = state.status or evaluate(
+        state.series, ledger, policy=policy, timing=state.timing, now_ms=now_ms
+    )
+    held = ledger.window(0, 1 << 62).counts
+    end_ms = None if ledger.last is None else ledger.last + state.recount.step_ms
+    return SeriesView(
+        series=state.series,
+        status=status,
+        alert=state.alert,
+        first_known=Counts(ledger.known_good, ledger.known_good + ledger.known_bad),
+        now_known=held,
+        now_ms=now_ms,
+        revisions=ledger.revisions,
+        source_age_ms=None if end_ms is None else max(now_ms - end_ms, 0),
+    )

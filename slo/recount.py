@@ -1,0 +1,325 @@
+"""From the facts of one series to the counts of a bucket or slice, again and again.
+
+A recount looks at facts alone, so it says the same whatever the order, batching or
+repetition of what came in. Each kind of SLI has one small class with the same three
+verbs: `attach` facts, `touched` slots of a fact, `recount` a slot.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from slo.facts import Cell, Cells, Deltas
+from slo.measure import Measured, budgeted, ratio, threshold, total_amount
+from slo.model import (
+    BUCKET_MS,
+    HOUR,
+    MINUTE,
+    SECOND,
+    Budgeting,
+    Counts,
+    Feed,
+    Input,
+    Part,
+    Series,
+    SliKind,
+)
+
+SKEW_MS = MINUTE
+"""How far a source's clock may run ahead of arrival; stage 1 refuses more."""
+
+ALIVE_LIMIT_MS = 30 * SECOND
+"""A connector that said nothing for this long cannot vouch for its database."""
+
+
+class Recounted(msgspec.Struct, frozen=True, gc=False):
+    """What a slot adds to the ledger, and the events behind it for the guards."""
+
+    counts: Counts
+    events: Counts
+    clamped: bool = False
+
+
+class Recount(Protocol):
+    """Facts in, counts out, for one series."""
+
+    step_ms: int
+
+    def touched(self, start_ms: int) -> range:
+        """The slots (multiples of `step_ms`) that a fact at a moment may change."""
+
+    def recount(self, slot: int, judged_ms: int) -> Recounted | None:
+        """The counts of a slot; None where the facts say nothing.
+
+        `judged_ms`: freshness is judged for buckets that end by then.
+        """
+
+
+class Reading:
+    """The facts of one input: for each metric, in order of preference, its routes."""
+
+    __slots__ = ("part", "routes")
+
+    def __init__(self, part: Input) -> None:
+        self.part = part
+        self.routes: list[list[Cells]] = [[] for _ in part.metrics]
+
+    def cells(self, start_ms: int, end_ms: int) -> list[Cell]:
+        """The cells of the first metric that has any in [start, end)."""
+        for routes in self.routes:
+            found: list[Cell] = []
+            for facts in routes:
+                found.extend(facts.between(start_ms, end_ms))
+            if found:
+                return found
+        return []
+
+    def stated(self, start_ms: int, end_ms: int) -> list[tuple[Cell, int]]:
+        """The same with each cell's period, in ms."""
+        for routes in self.routes:
+            found = [
+                (cell, facts.period_ms)
+                for facts in routes
+                for cell in facts.between(start_ms, end_ms)
+            ]
+            if found:
+                return found
+        return []
+
+    def ready(self, start_ms: int) -> None:
+        """Bring evicted pages of a moment back."""
+        for routes in self.routes:
+            for facts in routes:
+                facts.ready(start_ms)
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was ever stated."""
+        return any(self.routes)
+
+
+class FeedReading:
+    """The facts of one feed."""
+
+    __slots__ = ("feed", "readings")
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.readings = [Reading(part) for part in feed.inputs]
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was ever stated."""
+        return any(reading.seen for reading in self.readings)
+
+    def of(self, part: Part) -> Reading | None:
+        """The reading that plays a part."""
+        for reading in self.readings:
+            if reading.part.part is part:
+                return reading
+        return None
+
+    def ready(self, start_ms: int, end_ms: int) -> None:
+        """Bring evicted pages of [start, end) back."""
+        for moment in range(start_ms // HOUR * HOUR, end_ms, HOUR):
+            for reading in self.readings:
+                reading.ready(moment)
+
+
+class ThresholdRecount:
+    """Cells against a limit: the value SLIs, such as lag."""
+
+    def __init__(self, series: Series, feeds: list[FeedReading]) -> None:
+        self._slo = series.slo
+        self._feeds = feeds
+        limit = series.slo.indicator.threshold
+        if limit is None:
+            raise ValueError(f"{series.slo.indicator.id} has no threshold")
+        self._limit = limit
+        self.step_ms = series.slo.slice_ms if series.slo.sliced else BUCKET_MS
+
+    def touched(self, start_ms: int) -> range:
+        """One slot: the one that the cell's period starts in."""
+        slot = start_ms // self.step_ms
+        return range(slot, slot + 1)
+
+    def recount(self, slot: int, judged_ms: int) -> Recounted | None:
+        """The first feed with a judgeable cell speaks for the slot."""
+        del judged_ms
+        start = slot * self.step_ms
+        end = start + self.step_ms
+        for feed in self._feeds:
+            for reading in feed.readings:
+                cells = reading.cells(start, end)
+                if cells:
+                    found = threshold(cells, reading.part, self._limit)
+                    if found is not None:
+                        counts = budgeted(found, self._slo)
+                        return Recounted(counts, counts)
+        return None
+
+
+class RatioRecount:
+    """Good of total events: the error rates."""
+
+    def __init__(self, series: Series, feeds: list[FeedReading]) -> None:
+        self._slo = series.slo
+        self._feeds = feeds
+        self.step_ms = series.slo.slice_ms if series.slo.sliced else BUCKET_MS
+
+    def touched(self, start_ms: int) -> range:
+        """One slot: a cell counts whole at its period's start."""
+        slot = start_ms // self.step_ms
+        return range(slot, slot + 1)
+
+    def recount(self, slot: int, judged_ms: int) -> Recounted | None:
+        """The first feed whose parts are all known speaks for the slot."""
+        del judged_ms
+        start = slot * self.step_ms
+        for feed in self._feeds:
+            found = _ratio_of(feed, start, start + self.step_ms)
+            if found is not None:
+                counts = budgeted(found, self._slo)
+                events = Counts(found.good, found.total)
+                return Recounted(counts, events, found.clamped)
+        return None
+
+
+def _ratio_of(feed: FeedReading, start_ms: int, end_ms: int) -> Measured | None:
+    stated = [(r.part, r.stated(start_ms, end_ms)) for r in feed.readings]
+    if not any(cells for _, cells in stated):
+        return None
+    return ratio({part.part: total_amount(cells, part) for part, cells in stated})
+
+
+class FreshnessRecount:
+    """The age of the newest thing seen, bucket by bucket of arrival.
+
+    A bucket is good where something no older than the limit at its end had arrived
+    by then. Silence is bad, unless an `alive` input guards it: then a bucket in
+    which the connector itself was silent says nothing.
+    """
+
+    def __init__(self, series: Series, feeds: list[FeedReading]) -> None:
+        self._slo = series.slo
+        self._feed = feeds[0]
+        limit = series.slo.indicator.threshold
+        if limit is None:
+            raise ValueError(f"{series.slo.indicator.id} has no threshold")
+        self._limit_ms = round(limit * SECOND)
+        value = self._feed.of(Part.VALUE)
+        if value is None:
+            raise ValueError(f"{series.slo.indicator.id} has no value input")
+        self._value = value
+        self._alive = self._feed.of(Part.ALIVE)
+        self.step_ms = series.slo.slice_ms if series.slo.sliced else BUCKET_MS
+        self.first_ms: int | None = None  # the first arrival ever
+
+    def observe(self, start_ms: int) -> bool:
+        """Note an arrival of the value; whether it is the earliest known."""
+        if self.first_ms is not None and self.first_ms <= start_ms:
+            return False
+        self.first_ms = start_ms
+        return True
+
+    def touched(self, start_ms: int) -> range:
+        """From the fact's own slot as far as its value may matter."""
+        reach = start_ms + max(self._limit_ms, ALIVE_LIMIT_MS) + SKEW_MS
+        return range(start_ms // self.step_ms, reach // self.step_ms + 1)
+
+    def recount(self, slot: int, judged_ms: int) -> Recounted | None:
+        """The buckets of the slot that ended by `judged_ms`."""
+        if self.first_ms is None:
+            return None
+        start = slot * self.step_ms
+        begin = max(start, self.first_ms // BUCKET_MS * BUCKET_MS)
+        end = min(start + self.step_ms, judged_ms // BUCKET_MS * BUCKET_MS)
+        if begin >= end:
+            return None
+        reach = max(self._limit_ms, ALIVE_LIMIT_MS) + SKEW_MS
+        self._feed.ready(begin - reach, end)
+        judged = [
+            good
+            for bucket in range(begin, end, BUCKET_MS)
+            if (good := self._judge(bucket)) is not None
+        ]
+        if not judged:
+            return None
+        counts = budgeted(Measured(sum(judged), len(judged)), self._slo)
+        return Recounted(counts, counts)
+
+    def _judge(self, bucket: int) -> bool | None:
+        if self._alive is not None and not _fresh(self._alive, bucket, ALIVE_LIMIT_MS):
+            return None
+        return _fresh(self._value, bucket, self._limit_ms)
+
+
+def _fresh(reading: Reading, bucket: int, limit_ms: int) -> bool:
+    """Whether something no older than the limit had arrived by the bucket's end.
+
+    Nothing that arrived before the limit and the allowed skew can be that young.
+    """
+    end = bucket + BUCKET_MS
+    oldest = (end - limit_ms - SKEW_MS) // BUCKET_MS * BUCKET_MS
+    wanted = end - limit_ms
+    return any(cell[4] >= wanted for cell in reading.cells(oldest, end))
+
+
+class RowsRecount:
+    """Every CDC row an event: good where it arrived within the limit."""
+
+    step_ms = BUCKET_MS
+
+    def __init__(self) -> None:
+        self.routes: list[Deltas] = []
+
+    def touched(self, start_ms: int) -> range:
+        """One slot: the row's own bucket."""
+        slot = start_ms // BUCKET_MS
+        return range(slot, slot + 1)
+
+    def recount(self, slot: int, judged_ms: int) -> Recounted | None:
+        """The sums of all routes."""
+        del judged_ms
+        start = slot * BUCKET_MS
+        good = total = 0
+        for facts in self.routes:
+            facts.ready(start)
+            for more_good, more_total in facts.between(start, start + BUCKET_MS):
+                good += more_good
+                total += more_total
+        if not total:
+            return None
+        return Recounted(Counts(good, total), Counts(good, total))
+
+
+AnyRecount = ThresholdRecount | RatioRecount | FreshnessRecount | RowsRecount
+
+
+def counts_rows(series: Series) -> bool:
+    """Whether a freshness SLO counts rows instead of slices of age."""
+    return (
+        series.slo.indicator.kind is SliKind.FRESHNESS
+        and series.slo.budgeting is Budgeting.OCCURRENCES
+    )
+
+
+def rows_signal(series: Series) -> str:
+    """The signal of the rows that a freshness SLO counts: `cdc:rows/<limit in ms>`."""
+    limit = series.slo.indicator.threshold or 0.0
+    return f"cdc:rows/{round(limit * SECOND)}"
+
+
+def recount_of(series: Series, feeds: Iterable[FeedReading]) -> AnyRecount:
+    """The recount that fits a series."""
+    readings = list(feeds)
+    if counts_rows(series):
+        return RowsRecount()
+    match series.slo.indicator.kind:
+        case SliKind.THRESHOLD:
+            return ThresholdRecount(series, readings)
+        case SliKind.RATIO:
+            return RatioRecount(series, readings)
+        case SliKind.FRESHNESS:
+            return FreshnessRecount(series, readings)

@@ -1,0 +1,278 @@
+"""Stage 2: batches in; facts, counts, verdicts and what people are told, out.
+
+One call of `apply` is one SQL transaction. Its steps:
+
+1. Merge the batch's facts and marks into the image.
+2. Move every cluster's *now*; recount the buckets and slices that were touched.
+3. Evaluate what matters: every series on the grid of its cluster's now, and at once
+   a series whose bad count has changed.
+4. Save all of it with the offset. Whatever fails, the image is thrown away.
+"""
+
+from collections.abc import Sequence
+from threading import RLock
+
+import msgspec
+
+from slo.model import BUCKET_MS, Incident, VerdictChange
+from slo.plan import Plan
+from streams.batch import Batch
+from streams.frontier import Frontier, Saved
+from streams.image import RESIDENT_HOURS, CountRow, Image
+from streams.pages import (
+    CHECKPOINT_BYTES,
+    CHECKPOINT_MS,
+    checkpoint,
+    counts_entry,
+    facts_entry,
+    load,
+    settled,
+)
+from streams.partition import partition_of
+from streams.store import Change, Extras, FencedError, Progress, Store
+from streams.topics import Topics
+from streams.view import SeriesView, view
+from streams.watch import Told, Watch
+
+FRONTIER_MS = 1_000
+"""The frontier is saved at least this often, by stage 2's clock."""
+
+
+class NotAssignedError(Exception):
+    """The image was thrown away: call `assigned` again and seek to what it returns."""
+
+
+class Evaluator:
+    """Stage 2 of one observations partition.
+
+    `apply` and `tick` raise FencedError where another worker took the partition, and
+    any SQLAlchemy error where the store failed. Either way call `assigned` again
+    before going on.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        topics: Topics,
+        *,
+        partition: int = 0,
+        partitions: int = 1,
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.partition = partition
+        self._topics = topics
+        self._partitions = partitions
+        self._lock = RLock()
+        mine = [s for s in plan.series if self._mine(s.cluster.name)]
+        self._clusters = sorted({series.cluster.name for series in mine})
+        self._watch = Watch(mine, plan.policy)
+        self._image: Image | None = None
+        self._progress = Progress(partition, 0, 0)
+        self._frontier = self._fresh_frontier()
+        self._grid: dict[str, int] = {}
+        self._stale: dict[str, str] = {}
+        self._journal_bytes = 0
+        self._saved_ms = 0
+        self._checkpoint_ms = 0
+
+    def _mine(self, cluster: str) -> bool:
+        return partition_of(cluster, self._partitions) == self.partition
+
+    def _fresh_frontier(self) -> Frontier:
+        return Frontier(self._topics, self._clusters)
+
+    # -- ownership ---------------------------------------------------------------
+
+    def assigned(
+        self, cluster_id: str = "", topic_id: str = "", *, clock_ms: int = 0
+    ) -> int:
+        """Take the fence and load the image; the next offset to read.
+
+        Raises WrongTopicError where the store knows another topic, PlacementError
+        where a cluster with history would move.
+        """
+        with self._lock:
+            self._image = None
+            self.store.place(dict.fromkeys(self._clusters, self.partition))
+            self._progress = self.store.take(self.partition, cluster_id, topic_id)
+            self._load(clock_ms)
+            self._checkpoint_ms = self._saved_ms = clock_ms
+            self._journal_bytes = CHECKPOINT_BYTES if self._progress.next else 0
+            return self._progress.next
+
+    def read(self) -> int | None:
+        """Load the image without taking the fence, for commands that only look."""
+        with self._lock:
+            found = self.store.progress(self.partition)
+            if found is None:
+                return None
+            self._progress = found
+            self._load(0)
+            return found.next
+
+    def _load(self, clock_ms: int) -> None:
+        image = Image(self.plan, self._mine, self.store.fact_page)
+        history = self.store.history(self.partition, RESIDENT_HOURS)
+        load(image, history)
+        self._frontier = self._fresh_frontier()
+        if self._progress.frontier:
+            saved = msgspec.msgpack.decode(self._progress.frontier, type=Saved)
+            self._frontier.restore(saved, clock_ms)
+        self._grid, self._stale = {}, {}
+        for cluster in self._clusters:
+            now = self._frontier.now(cluster)
+            if now is not None:
+                for state in image.by_cluster[cluster]:
+                    state.judged_ms = now // BUCKET_MS * BUCKET_MS
+        self._watch.incidents = {one.key: one for one in _open(history.incidents)}
+        self._image = image
+
+    def revoked(self) -> None:
+        """Let the partition go; nothing is written, the store has it all."""
+        with self._lock:
+            self._image = None
+
+    # -- the walk ----------------------------------------------------------------
+
+    def apply(
+        self,
+        batches: Sequence[Batch],
+        after: int,
+        clock_ms: int,
+        *,
+        extras: Extras | None = None,
+    ) -> list[VerdictChange]:
+        """Take batches in and save; `after` is the offset that follows them.
+
+        `clock_ms` is stage 2's own clock. Returns the changes of verdict.
+        """
+        with self._lock:
+            image, told = self._held(), Told()
+            changed: dict[str, list[CountRow]] = {}
+            for batch in batches:
+                for key, rows in self._walk(image, batch, clock_ms, told).items():
+                    changed.setdefault(key, []).extend(rows)
+            facts, counts = facts_entry(list(batches)), counts_entry(changed)
+            self._save(told, Change(after, clock_ms, facts, counts, extras=extras))
+            return [line for _, line in told.changes]
+
+    def tick(self, clock_ms: int) -> list[VerdictChange]:
+        """Time has passed by stage 2's clock: inputs may have gone silent on us."""
+        with self._lock:
+            self._held()
+            told = Told()
+            for cluster in self._clusters:
+                if self._stale.get(cluster, "") != self._frontier.stale(
+                    cluster, clock_ms
+                ):
+                    self._evaluate(cluster, clock_ms, told)
+            if told.alerts or told.notices:
+                self._save(told, Change(self._progress.next, clock_ms))
+            return [line for _, line in told.changes]
+
+    def _held(self) -> Image:
+        if self._image is None:
+            raise NotAssignedError(f"partition {self.partition} is not assigned")
+        return self._image
+
+    def _walk(
+        self, image: Image, batch: Batch, clock_ms: int, told: Told
+    ) -> dict[str, list[CountRow]]:
+        image.merge(batch)
+        self._frontier.advance(batch, clock_ms)
+        moved = self._frontier.settle()
+        for cluster in moved:
+            image.judge(cluster, self._frontier.now(cluster) or 0)
+        changed = image.settle()
+        due = {c for c in moved if self._grid_reached(c)}
+        due |= {
+            image.series[key].series.cluster.name
+            for key, rows in changed.items()
+            if any(good != total for _, good, total, _, _ in rows)
+        }
+        for cluster in sorted(due):
+            self._evaluate(cluster, clock_ms, told)
+        return changed
+
+    def _grid_reached(self, cluster: str) -> bool:
+        now = self._frontier.now(cluster)
+        return now is not None and now // BUCKET_MS > self._grid.get(cluster, -1)
+
+    def _evaluate(self, cluster: str, clock_ms: int, told: Told) -> None:
+        now = self._frontier.now(cluster)
+        if now is None:
+            return
+        self._grid[cluster] = now // BUCKET_MS
+        stale = self._stale[cluster] = self._frontier.stale(cluster, clock_ms)
+        states = self._held().by_cluster.get(cluster, [])
+        self._watch.evaluate(states, now // BUCKET_MS * BUCKET_MS, stale, told)
+
+    # -- saving --------------------------------------------------------------------
+
+    def _save(self, told: Told, change: Change) -> None:
+        image = self._held()
+        now = self._frontier.latest() or 0
+        self._journal_bytes += len(change.facts) + len(change.counts)
+        due = self._checkpoint_due(change.clock_ms)
+        frontier_due = due or bool(told.alerts or told.notices)
+        if frontier_due or change.clock_ms - self._saved_ms >= FRONTIER_MS:
+            saved = msgspec.msgpack.encode(self._frontier.saved())
+            change = msgspec.structs.replace(change, frontier=saved)
+            self._saved_ms = change.clock_ms
+        change = msgspec.structs.replace(
+            change,
+            alerts=list(told.alerts.values()),
+            changes=told.changes,
+            incidents=list(told.incidents.values()),
+            notices=list(told.notices.values()),
+            checkpoint=checkpoint(image, now) if due else None,
+        )
+        self._image = None  # worth nothing until the commit has returned
+        self._progress = self.store.commit(self._progress, change)
+        self._image = image
+        if due:
+            settled(image, now)
+            self._journal_bytes, self._checkpoint_ms = 0, change.clock_ms
+
+    def _checkpoint_due(self, clock_ms: int) -> bool:
+        if self._journal_bytes >= CHECKPOINT_BYTES:
+            return True
+        return (
+            self._journal_bytes > 0 and clock_ms - self._checkpoint_ms >= CHECKPOINT_MS
+        )
+
+    # -- looking -------------------------------------------------------------------
+
+    def views(self) -> list[SeriesView]:
+        """Every series of the partition as committed; safe from other threads."""
+        with self._lock:
+            if self._image is None:
+                return []
+            return [
+                view(
+                    state,
+                    self.plan.policy,
+                    self._frontier.now(state.series.cluster.name) or 0,
+                )
+                for state in self._image.series.values()
+            ]
+
+    @property
+    def frontier(self) -> Frontier:
+        """The marks, for metrics."""
+        return self._frontier
+
+    @property
+    def open_incidents(self) -> list[Incident]:
+        """The incidents that are open."""
+        with self._lock:
+            return list(_open(list(self._watch.incidents.values())))
+
+
+def _open(incidents: list[Incident]) -> list[Incident]:
+    return [one for one in incidents if one.resolved_ms is None]
+
+
+__all__ = ["Evaluator", "FencedError", "NotAssignedError"]

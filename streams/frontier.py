@@ -1,0 +1,111 @@
+"""Now: how far every input of a cluster has been read.
+
+It comes from the marks of the ingest workers alone. A cluster's now is the least of
+its inputs' marks and never goes back, so our own lag burns nothing, and time goes on
+where a database falls silent.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from slo.model import SECOND
+from slo.names import duration
+from streams.batch import Batch
+from streams.topics import Topics
+
+STALE_AFTER_MS = 5 * SECOND
+"""An input without a mark for this long, by stage 2's clock, is our own fault."""
+
+Input = tuple[str, int]
+"""(topic, partition) of a source."""
+
+
+class Saved(msgspec.Struct, frozen=True, array_like=True):
+    """The frontier as the store keeps it."""
+
+    marks: list[tuple[str, int, int]]  # topic, partition, time_ms
+    inputs: dict[str, int]
+    nows: dict[str, int]  # cluster -> now
+
+
+class Frontier:
+    """The marks of all inputs and the now of every cluster, in epoch ms."""
+
+    __slots__ = ("_heard", "_inputs", "_nows", "_of_cluster", "_times", "_topics")
+
+    def __init__(self, topics: Topics, clusters: Iterable[str]) -> None:
+        self._topics = topics
+        self._times: dict[Input, int] = {}
+        self._heard: dict[Input, int] = {}
+        self._inputs: dict[str, int] = {}
+        self._of_cluster: dict[str, list[Input]] = {cluster: [] for cluster in clusters}
+        self._nows: dict[str, int] = {}
+
+    def advance(self, batch: Batch, clock_ms: int) -> None:
+        """Take the marks of a batch in; `clock_ms` is stage 2's own clock."""
+        if batch.inputs != self._inputs:
+            self._inputs = dict(batch.inputs)
+            self._match()
+        for mark in batch.marks:
+            key = (mark.topic, mark.partition)
+            self._heard[key] = clock_ms
+            if mark.time_ms > self._times.get(key, -1):
+                self._times[key] = mark.time_ms
+
+    def settle(self) -> list[str]:
+        """Move every cluster's now; the clusters whose now moved."""
+        moved = []
+        for cluster, inputs in self._of_cluster.items():
+            times = [self._times.get(key, -1) for key in inputs]
+            now = min(times, default=-1)
+            if now > self._nows.get(cluster, -1):
+                self._nows[cluster] = now
+                moved.append(cluster)
+        return moved
+
+    def now(self, cluster: str) -> int | None:
+        """The cluster's now; None before every input was heard of once."""
+        return self._nows.get(cluster)
+
+    def latest(self) -> int | None:
+        """The greatest now of all clusters."""
+        return max(self._nows.values(), default=None)
+
+    def stale(self, cluster: str, clock_ms: int) -> str:
+        """Which input of a cluster gave no mark of late; "" where all did."""
+        for key in self._of_cluster.get(cluster, ()):
+            heard = self._heard.get(key)
+            if heard is not None and clock_ms - heard > STALE_AFTER_MS:
+                silent = duration((clock_ms - heard) // SECOND * SECOND)
+                topic, partition = key
+                return (
+                    f"our own ingest gave no mark of {topic}[{partition}] for {silent}"
+                )
+        return ""
+
+    def watermarks(self) -> Mapping[Input, int]:
+        """The mark of every input, in epoch ms."""
+        return self._times
+
+    def _match(self) -> None:
+        for cluster in self._of_cluster:
+            self._of_cluster[cluster] = self._topics.inputs_of(cluster, self._inputs)
+
+    # -- the store ---------------------------------------------------------------
+
+    def saved(self) -> Saved:
+        """What to keep; read back by `restore`."""
+        marks = [(topic, number, at) for (topic, number), at in self._times.items()]
+        return Saved(marks, self._inputs, self._nows)
+
+    def restore(self, saved: Saved, clock_ms: int) -> None:
+        """Go on where another worker stopped; its inputs count as heard just now."""
+        self._inputs = dict(saved.inputs)
+        self._nows.update(
+            (c, now) for c, now in saved.nows.items() if c in self._of_cluster
+        )
+        for topic, number, at in saved.marks:
+            self._times[topic, number] = at
+            self._heard[topic, number] = clock_ms
+        self._match()

@@ -1,0 +1,291 @@
+"""The image of one partition in memory: facts, ledgers, and what to recount.
+
+It holds what the store holds, plus what the batch at hand adds. Any error between
+changing it and the commit's return makes it worthless: it is thrown away and loaded
+again.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from slo.evaluation import Timing
+from slo.facts import Cells, Deltas
+from slo.ledger import SeriesLedger
+from slo.model import BUCKET_MS, HOUR, Alert, Counts, Part, Series, Status, Verdict
+from slo.plan import Plan
+from slo.recount import (
+    FeedReading,
+    FreshnessRecount,
+    Reading,
+    RowsRecount,
+    counts_rows,
+    recount_of,
+    rows_signal,
+)
+from streams.batch import Batch, Route
+from streams.store import id_of
+
+MAX_TAG_SETS = 1_000
+"""Tag sets of one signal on one resource; beyond that they are refused."""
+
+RESIDENT_HOURS = 3
+"""Facts younger than this stay in memory; older pages come back from the store."""
+
+CountRow = tuple[int, int, int, int, int]
+"""(start_ms, good, total, events good, events total); total -1: taken out again."""
+
+GONE = -1
+
+
+class SeriesState:
+    """One series: its facts' readings, its ledger, its alert."""
+
+    __slots__ = (
+        "alert",
+        "clamped",
+        "feeds",
+        "id",
+        "judged_ms",
+        "ledger",
+        "recount",
+        "series",
+        "status",
+        "touched",
+        "verdict",
+    )
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+        self.id = id_of(series.key.encode())
+        self.feeds = [FeedReading(feed) for feed in series.feeds]
+        self.recount = recount_of(series, self.feeds)
+        self.ledger = SeriesLedger()
+        self.alert = Alert(series.key)
+        self.verdict = Verdict.UNKNOWN
+        self.status: Status | None = None
+        self.touched: set[int] = set()
+        self.judged_ms = 0
+        self.clamped = 0
+
+    @property
+    def timing(self) -> Timing:
+        """Cadence and lag of the most preferred feed that has spoken, in ms."""
+        feeds = (feed.feed for feed in self.feeds if feed.seen)
+        feed = next(feeds, self.series.feeds[0])
+        return Timing(feed.cadence_ms, feed.arrival_lag_ms)
+
+    def touch(self, start_ms: int, *, tells_age: bool) -> None:
+        """A fact at a moment changed: its slots are to be recounted.
+
+        `tells_age`: it is what freshness is measured by, not what guards it.
+        """
+        recount = self.recount
+        if not isinstance(recount, FreshnessRecount):
+            self.touched.update(recount.touched(start_ms))
+            return
+        known = recount.first_ms
+        slots = recount.touched(start_ms)
+        end = min(slots.stop, self.judged_ms // recount.step_ms + 1)
+        if tells_age and recount.observe(start_ms) and known is not None:
+            end = max(end, known // recount.step_ms + 1)
+        self.touched.update(range(slots.start, end))
+
+    def judge_to(self, now_ms: int) -> None:
+        """Time has gone on: buckets of freshness that ended by now are judged."""
+        recount = self.recount
+        if not isinstance(recount, FreshnessRecount) or recount.first_ms is None:
+            self.judged_ms = max(self.judged_ms, now_ms)
+            return
+        begin = max(self.judged_ms, recount.first_ms) // recount.step_ms
+        self.judged_ms = max(self.judged_ms, now_ms // BUCKET_MS * BUCKET_MS)
+        self.touched.update(range(begin, -(-self.judged_ms // recount.step_ms)))
+
+    def settle(self) -> list[CountRow]:
+        """Recount what was touched; the rows of the ledger that changed."""
+        changed: list[CountRow] = []
+        recount, ledger, step = self.recount, self.ledger, self.recount.step_ms
+        for slot in sorted(self.touched):
+            found = recount.recount(slot, self.judged_ms)
+            start = slot * step
+            if found is None:
+                if ledger.remove(start):
+                    changed.append((start, 0, GONE, 0, 0))
+                continue
+            self.clamped += found.clamped
+            counts, events = found.counts, found.events
+            if ledger.put(start, counts, events):
+                changed.append(
+                    (start, counts.good, counts.total, events.good, events.total)
+                )
+        self.touched.clear()
+        return changed
+
+    def replay(self, rows: Iterable[CountRow]) -> None:
+        """Put rows of the journal back."""
+        for start, good, total, events_good, events_total in rows:
+            if total == GONE:
+                self.ledger.remove(start)
+            else:
+                self.ledger.put(
+                    start, Counts(good, total), Counts(events_good, events_total)
+                )
+
+
+class FactState(NamedTuple):
+    """The facts of one route, and the series that read them."""
+
+    id: int
+    facts: Cells | Deltas
+    readers: list[tuple[SeriesState, bool]]  # whether it tells them an age
+
+
+class _Wanted(NamedTuple):
+    """Who reads a signal: a reading at a rank of preference, or rows to be counted."""
+
+    state: SeriesState
+    reading: Reading | None
+    rank: int
+    tells_age: bool
+
+
+class Image:
+    """All series of one partition. `fetch(route id, hour)` reads a page of facts."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        mine: Callable[[str], bool],
+        fetch: Callable[[int, int], bytes | None],
+    ) -> None:
+        self.series: dict[str, SeriesState] = {}
+        self.by_cluster: dict[str, list[SeriesState]] = {}
+        self.facts: dict[Route, FactState] = {}
+        self.new_routes: list[tuple[int, Route]] = []
+        self.resident_hour = 0
+        self.refused_tag_sets = 0
+        self._fetch = fetch
+        self._wanted: dict[tuple[str, str], list[_Wanted]] = {}
+        self._tag_sets: dict[tuple[str, str], int] = {}
+        for series in plan.series:
+            if mine(series.cluster.name):
+                self._want(SeriesState(series))
+
+    def _want(self, state: SeriesState) -> None:
+        series = state.series
+        self.series[series.key] = state
+        self.by_cluster.setdefault(series.cluster.name, []).append(state)
+        resource = series.resource.key
+        if counts_rows(series):
+            key = (resource, rows_signal(series))
+            self._wanted.setdefault(key, []).append(_Wanted(state, None, 0, False))
+            return
+        for feed in state.feeds:
+            for reading in feed.readings:
+                tells_age = reading.part.part is Part.VALUE
+                for rank, metric in enumerate(reading.part.metrics):
+                    key = (resource, f"{feed.feed.source}:{metric}")
+                    wanted = _Wanted(state, reading, rank, tells_age)
+                    self._wanted.setdefault(key, []).append(wanted)
+
+    # -- facts -------------------------------------------------------------------
+
+    def merge(self, batch: Batch) -> set[str]:
+        """Take the statements of a batch in; the clusters that they are about."""
+        states = [self.fact(route) for route in batch.routes]
+        touched: set[str] = set()
+        for number, start, _, count, total, low, high in batch.cells:
+            state = states[number]
+            if state is None or not isinstance(state.facts, Cells):
+                continue
+            if state.facts.merge((start, count, total, low, high)):
+                for reader, tells_age in state.readers:
+                    reader.touch(start, tells_age=tells_age)
+                    touched.add(reader.series.cluster.name)
+        for number, start, good, total in batch.deltas:
+            state = states[number]
+            if state is None or not isinstance(state.facts, Deltas):
+                continue
+            state.facts.add(start, good, total)
+            for reader, tells_age in state.readers:
+                reader.touch(start, tells_age=tells_age)
+                touched.add(reader.series.cluster.name)
+        return touched
+
+    def fact(self, route: Route) -> FactState | None:
+        """The facts of a route, made at its first sight; None where nobody reads it."""
+        found = self.facts.get(route)
+        if found is not None:
+            return found
+        key = (route.resource, route.signal)
+        wanted = self._wanted.get(key)
+        if wanted is None:
+            return None
+        sets = self._tag_sets.get(key, 0)
+        if sets >= MAX_TAG_SETS:
+            self.refused_tag_sets += 1
+            return None
+        self._tag_sets[key] = sets + 1
+        found = self._made(route, wanted)
+        self.facts[route] = found
+        return found
+
+    def _made(self, route: Route, wanted: list[_Wanted]) -> FactState:
+        number = id_of(msgspec.msgpack.encode(route))
+        self.new_routes.append((number, route))
+
+        def fetch(hour: int) -> bytes | None:
+            return self._fetch(number, hour)
+
+        facts: Cells | Deltas
+        if wanted[0].reading is None:
+            facts = Deltas(fetch, self.resident_hour)
+        else:
+            marks = frozenset(
+                sentinel.value
+                for one in wanted
+                if one.reading is not None
+                for sentinel in one.reading.part.sentinels
+            )
+            facts = Cells(route.period_ms, marks, fetch, self.resident_hour)
+        readers: dict[SeriesState, bool] = {}
+        for one in wanted:
+            _attach(one, facts)
+            readers[one.state] = readers.get(one.state, False) or one.tells_age
+        return FactState(number, facts, list(readers.items()))
+
+    # -- time and counts ------------------------------------------------------------
+
+    def judge(self, cluster: str, now_ms: int) -> None:
+        """The now of a cluster has moved."""
+        for state in self.by_cluster.get(cluster, ()):
+            state.judge_to(now_ms)
+
+    def settle(self) -> dict[str, list[CountRow]]:
+        """Recount everything touched; the changed rows of each series."""
+        changed = {}
+        for key, state in self.series.items():
+            if state.touched:
+                self._bring_back(state)
+                rows = state.settle()
+                if rows:
+                    changed[key] = rows
+        return changed
+
+    def _bring_back(self, state: SeriesState) -> None:
+        """Evicted facts of the slots that are to be recounted come back first."""
+        step = state.recount.step_ms
+        for slot in state.touched:
+            if slot * step < self.resident_hour * HOUR:
+                for feed in state.feeds:
+                    feed.ready(slot * step, (slot + 1) * step)
+
+
+def _attach(wanted: _Wanted, facts: Cells | Deltas) -> None:
+    if wanted.reading is None:
+        recount = wanted.state.recount
+        if isinstance(recount, RowsRecount) and isinstance(facts, Deltas):
+            recount.routes.append(facts)
+    elif isinstance(facts, Cells):
+        wanted.reading.routes[wanted.rank].append(facts)

@@ -1,0 +1,138 @@
+"""An image and its pages: loading one from the store, and what a checkpoint writes."""
+
+import msgspec
+
+from slo.model import DAY, HOUR, MINUTE
+from slo.recount import FreshnessRecount
+from streams.batch import Batch
+from streams.image import RESIDENT_HOURS, CountRow, Image, SeriesState
+from streams.store import Checkpoint, History, SeriesRow
+
+FACTS_KEPT_MS = 4 * DAY
+"""Facts are kept for as long as a restatement of them is accepted, and a day more."""
+
+LEDGER_MARGIN_MS = DAY
+"""Buckets are kept for this long beyond the longest window that reads them."""
+
+PAGE_MS = DAY
+
+CHECKPOINT_BYTES = 16 * 1024 * 1024
+CHECKPOINT_MS = MINUTE
+"""A checkpoint is due once the journal is this large, or this old."""
+
+_facts = msgspec.msgpack.Decoder(list[Batch])
+_counts = msgspec.msgpack.Decoder(dict[str, list[CountRow]])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def facts_entry(batches: list[Batch]) -> bytes:
+    """The statements of batches as a journal entry; marks are kept elsewhere."""
+    bare = [msgspec.structs.replace(batch, marks=[], inputs={}) for batch in batches]
+    stated = [batch for batch in bare if batch.cells or batch.deltas]
+    return _encode(stated) if stated else b""
+
+
+def counts_entry(changed: dict[str, list[CountRow]]) -> bytes:
+    """The changed rows of the ledgers as a journal entry."""
+    return _encode(changed) if changed else b""
+
+
+def load(image: Image, history: History) -> None:
+    """Fill an empty image: pages first, then the journal in order."""
+    image.resident_hour = history.resident_hour
+    _restore_facts(image, history)
+    states = {state.id: state for state in image.series.values()}
+    for number, _, data in history.ledgers:
+        if number in states:
+            states[number].ledger.restore(data)
+    for row in history.series:
+        if row.id in states:
+            _restore_counters(states[row.id], row)
+    for entry, counts in history.journal:
+        _replay(image, entry, counts)
+    _restore_alerts(image, history)
+    for state in image.series.values():
+        state.touched.clear()  # the journal holds what these facts were counted as
+
+
+def _restore_facts(image: Image, history: History) -> None:
+    known = {number: image.fact(route) for number, route in history.routes}
+    image.new_routes = []
+    for number, _, data in history.facts:
+        state = known.get(number)
+        if state is not None:
+            state.facts.restore(data)
+
+
+def _restore_counters(state: SeriesState, row: SeriesRow) -> None:
+    state.ledger.known_good = row.known_good
+    state.ledger.known_bad = row.known_bad
+    state.ledger.revisions = row.revisions
+    if isinstance(state.recount, FreshnessRecount):
+        state.recount.first_ms = row.first_ms
+
+
+def _replay(image: Image, entry: bytes, counts: bytes) -> None:
+    for batch in _facts.decode(entry) if entry else ():
+        image.merge(batch)
+    for key, rows in (_counts.decode(counts) if counts else {}).items():
+        state = image.series.get(key)
+        if state is not None:
+            state.replay(rows)
+
+
+def _restore_alerts(image: Image, history: History) -> None:
+    for claimed in history.alerts:
+        state = image.series.get(claimed.alert.series)
+        if state is not None:
+            state.alert, state.verdict = claimed.alert, claimed.verdict
+
+
+def checkpoint(image: Image, now_ms: int) -> Checkpoint:
+    """All pages that changed since the last one. Call `settled` once it is saved."""
+    return Checkpoint(
+        routes=[(n, msgspec.msgpack.encode(route)) for n, route in image.new_routes],
+        facts=[
+            (state.id, page, state.facts.page(page))
+            for state in image.facts.values()
+            for page in sorted(state.facts.dirty)
+        ],
+        ledgers=[
+            (state.id, page, state.ledger.page(page))
+            for state in image.series.values()
+            for page in sorted(state.ledger.dirty)
+        ],
+        series=[_row(s) for s in image.series.values() if s.ledger.dirty],
+        facts_from=(now_ms - FACTS_KEPT_MS) // HOUR,
+        ledgers_from=_kept_from(image, now_ms) // PAGE_MS,
+    )
+
+
+def _row(state: SeriesState) -> SeriesRow:
+    recount, ledger = state.recount, state.ledger
+    return SeriesRow(
+        id=state.id,
+        key=state.series.key,
+        known_good=ledger.known_good,
+        known_bad=ledger.known_bad,
+        revisions=ledger.revisions,
+        first_ms=recount.first_ms if isinstance(recount, FreshnessRecount) else None,
+    )
+
+
+def _kept_from(image: Image, now_ms: int) -> int:
+    periods = [state.series.slo.period_ms for state in image.series.values()]
+    return now_ms - max(periods, default=0) - LEDGER_MARGIN_MS
+
+
+def settled(image: Image, now_ms: int) -> None:
+    """The checkpoint is saved: nothing is dirty, and old facts leave memory."""
+    image.new_routes = []
+    image.resident_hour = max(image.resident_hour, now_ms // HOUR - RESIDENT_HOURS)
+    for fact in image.facts.values():
+        fact.facts.dirty.clear()
+        fact.facts.evict(image.resident_hour)
+    kept_from = _kept_from(image, now_ms)
+    for state in image.series.values():
+        state.ledger.dirty.clear()
+        state.ledger.forget(kept_from)

@@ -1,0 +1,99 @@
+"""Opening the database: SQLite by default, PostgreSQL by URL."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from streams.store.schema import SCHEMA_VERSION, meta, metadata
+
+BUSY_MS = 30_000
+"""How long a writer waits for another one before it gives up."""
+
+Rows = list[dict[str, Any]]
+
+
+class SchemaError(Exception):
+    """The store was written by another version of the schema."""
+
+
+def open_engine(url: str) -> Engine:
+    """An engine with the tables made; raises SchemaError for another version's store.
+
+    `url` is explicit: `sqlite:///path` or `postgresql+psycopg://...`.
+    """
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        engine = create_engine(url, pool_pre_ping=True)
+        event.listen(engine, "connect", _prepare_postgresql)
+    _make_tables(engine)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that turns into a writer half-way fails at once where
+    # another one writes, whatever the busy time-out: writers say so at the start.
+    write = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    # A paused worker must not hold the fence's row for ever.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {BUSY_MS}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {BUSY_MS}")
+    connection.commit()
+
+
+def _make_tables(engine: Engine) -> None:
+    with engine.execution_options(write=True).begin() as connection:
+        metadata.create_all(connection)
+        row = {"key": "schema", "value": SCHEMA_VERSION}
+        keep(connection, meta, [row])
+        found = connection.execute(
+            select(meta.c.value).where(meta.c.key == "schema")
+        ).scalar_one()
+    if found != SCHEMA_VERSION:
+        raise SchemaError(
+            f"the store has schema {found}, this version reads {SCHEMA_VERSION}:"
+            " use the version that wrote it, or another store"
+        )
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def keep(connection: Connection, table: Table, rows: Rows) -> None:
+    """Insert rows, leaving alone those whose key is there already."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def upsert(connection: Connection, table: Table, rows: Rows) -> None:
+    """Insert rows, or replace all other columns of those whose key is there."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    keys = [column.name for column in table.primary_key]
+    values = {
+        column.name: statement.excluded[column.name]
+        for column in table.c
+        if column.name not in keys
+    }
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_=values), rows
+    )

@@ -1,0 +1,29 @@
+"""A change of verdict as one line, for `replay --json`, the log and the webhook."""
+
+from datetime import UTC, datetime
+
+from slo.model import Series, Status, Verdict, VerdictChange
+
+
+def rfc3339(ms: int) -> str:
+    """Epoch milliseconds as RFC 3339 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+def change_line(series: Series, before: Verdict, status: Status) -> VerdictChange:
+    """The line of one change."""
+    return VerdictChange(
+        time=rfc3339(status.at_ms),
+        slo=series.slo.name,
+        resource=series.resource.name,
+        from_=before.value,
+        to=status.verdict.value,
+        tier=status.tier,
+        windows={
+            name: {"good": window.good, "total": window.total}
+            for name, window in status.windows.items()
+        },
+        coverage=status.coverage,
+        reason=status.reason,
+    )
