@@ -17,18 +17,18 @@ import msgspec
 from slo.model import BUCKET_MS, Incident, VerdictChange
 from slo.plan import Plan
 from streams.batch import Batch
-from streams.frontier import Frontier, Saved
-from streams.image import RESIDENT_HOURS, CountRow, Image
+from streams.frontier import Frontier
+from streams.image import CountRow, Image
 from streams.pages import (
     CHECKPOINT_BYTES,
     CHECKPOINT_MS,
     checkpoint,
     counts_entry,
     facts_entry,
-    load,
     settled,
 )
 from streams.partition import partition_of
+from streams.reading import read_partition
 from streams.store import Change, Extras, FencedError, Progress, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view
@@ -70,7 +70,7 @@ class Evaluator:
         self._watch = Watch(mine, plan.policy)
         self._image: Image | None = None
         self._progress = Progress(partition, 0, 0)
-        self._frontier = self._fresh_frontier()
+        self._frontier = Frontier(topics, self._clusters)
         self._grid: dict[str, int] = {}
         self._stale: dict[str, str] = {}
         self._journal_bytes = 0
@@ -79,9 +79,6 @@ class Evaluator:
 
     def _mine(self, cluster: str) -> bool:
         return partition_of(cluster, self._partitions) == self.partition
-
-    def _fresh_frontier(self) -> Frontier:
-        return Frontier(self._topics, self._clusters)
 
     # -- ownership ---------------------------------------------------------------
 
@@ -97,37 +94,19 @@ class Evaluator:
             self._image = None
             self.store.place(dict.fromkeys(self._clusters, self.partition))
             self._progress = self.store.take(self.partition, cluster_id, topic_id)
-            self._load(clock_ms)
+            self._load()
             self._checkpoint_ms = self._saved_ms = clock_ms
             self._journal_bytes = CHECKPOINT_BYTES if self._progress.next else 0
             return self._progress.next
 
-    def read(self) -> int | None:
-        """Load the image without taking the fence, for commands that only look."""
-        with self._lock:
-            found = self.store.progress(self.partition)
-            if found is None:
-                return None
-            self._progress = found
-            self._load(0)
-            return found.next
-
-    def _load(self, clock_ms: int) -> None:
-        image = Image(self.plan, self._mine, self.store.fact_page)
-        history = self.store.history(self.partition, RESIDENT_HOURS)
-        load(image, history)
-        self._frontier = self._fresh_frontier()
-        if self._progress.frontier:
-            saved = msgspec.msgpack.decode(self._progress.frontier, type=Saved)
-            self._frontier.restore(saved, clock_ms)
+    def _load(self) -> None:
+        found = read_partition(
+            self.plan, self.store, self._topics, self._progress, self._mine
+        )
+        self._frontier = found.frontier
+        self._watch.incidents = {one.key: one for one in found.incidents}
         self._grid, self._stale = {}, {}
-        for cluster in self._clusters:
-            now = self._frontier.now(cluster)
-            if now is not None:
-                for state in image.by_cluster[cluster]:
-                    state.judged_ms = now // BUCKET_MS * BUCKET_MS
-        self._watch.incidents = {one.key: one for one in _open(history.incidents)}
-        self._image = image
+        self._image = found.image
 
     def revoked(self) -> None:
         """Let the partition go; nothing is written, the store has it all."""
@@ -268,11 +247,7 @@ class Evaluator:
     def open_incidents(self) -> list[Incident]:
         """The incidents that are open."""
         with self._lock:
-            return list(_open(list(self._watch.incidents.values())))
-
-
-def _open(incidents: list[Incident]) -> list[Incident]:
-    return [one for one in incidents if one.resolved_ms is None]
+            return [o for o in self._watch.incidents.values() if o.resolved_ms is None]
 
 
 __all__ = ["Evaluator", "FencedError", "NotAssignedError"]

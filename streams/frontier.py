@@ -32,7 +32,15 @@ class Saved(msgspec.Struct, frozen=True, array_like=True):
 class Frontier:
     """The marks of all inputs and the now of every cluster, in epoch ms."""
 
-    __slots__ = ("_heard", "_inputs", "_nows", "_of_cluster", "_times", "_topics")
+    __slots__ = (
+        "_heard",
+        "_inputs",
+        "_nows",
+        "_of_cluster",
+        "_since",
+        "_times",
+        "_topics",
+    )
 
     def __init__(self, topics: Topics, clusters: Iterable[str]) -> None:
         self._topics = topics
@@ -41,6 +49,7 @@ class Frontier:
         self._inputs: dict[str, int] = {}
         self._of_cluster: dict[str, list[Input]] = {cluster: [] for cluster in clusters}
         self._nows: dict[str, int] = {}
+        self._since: int | None = None  # from when on marks are missed
 
     def advance(self, batch: Batch, clock_ms: int) -> None:
         """Take the marks of a batch in; `clock_ms` is stage 2's own clock."""
@@ -74,9 +83,11 @@ class Frontier:
 
     def stale(self, cluster: str, clock_ms: int) -> str:
         """Which input of a cluster gave no mark of late; "" where all did."""
+        if self._since is None:
+            self._since = clock_ms
         for key in self._of_cluster.get(cluster, ()):
-            heard = self._heard.get(key)
-            if heard is not None and clock_ms - heard > STALE_AFTER_MS:
+            heard = self._heard.get(key, self._since)
+            if clock_ms - heard > STALE_AFTER_MS:
                 silent = duration((clock_ms - heard) // SECOND * SECOND)
                 topic, partition = key
                 return (
@@ -99,13 +110,12 @@ class Frontier:
         marks = [(topic, number, at) for (topic, number), at in self._times.items()]
         return Saved(marks, self._inputs, self._nows)
 
-    def restore(self, saved: Saved, clock_ms: int) -> None:
-        """Go on where another worker stopped; its inputs count as heard just now."""
+    def restore(self, saved: Saved) -> None:
+        """Go on where another worker stopped; its inputs are not stale until heard."""
         self._inputs = dict(saved.inputs)
         self._nows.update(
             (c, now) for c, now in saved.nows.items() if c in self._of_cluster
         )
         for topic, number, at in saved.marks:
             self._times[topic, number] = at
-            self._heard[topic, number] = clock_ms
         self._match()

@@ -1,22 +1,19 @@
 """The store: facts, counts, alerts, outbox and offset, in SQL."""
 
-from streams.store.core import (
+from streams.store.core import PlacementError, Store, id_of
+from streams.store.engine import SchemaError
+from streams.store.outbox import Letter
+from streams.store.records import (
     Change,
     Checkpoint,
     Claimed,
     Extras,
-    FencedError,
     History,
-    PlacementError,
     Progress,
     SeriesRow,
     SourceOffset,
-    Store,
-    WrongTopicError,
-    id_of,
 )
-from streams.store.engine import SchemaError
-from streams.store.outbox import Letter
+from streams.store.steps import FencedError, WrongTopicError
 
 __all__ = [
     "Change",

@@ -1,107 +1,30 @@
 """The store: one transaction a flush, whose first statement is the fence."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, update
 
-from slo.model import Alert, Incident, Verdict, VerdictChange
-from slo.notice import Notice
-from streams.batch import Route
+from slo.model import Incident, VerdictChange
 from streams.deadletter import DeadLetter
 from streams.store import schema
-from streams.store.engine import Rows, keep, open_engine, upsert
+from streams.store.engine import keep, open_engine
+from streams.store.history import incident_of, read_history
 from streams.store.outbox import SqlOutbox, put_notices
-
-
-class FencedError(Exception):
-    """Somebody else was here: discard the image, take the fence again, seek."""
-
-
-class WrongTopicError(Exception):
-    """The store belongs to another Kafka cluster or topic."""
+from streams.store.records import Change, History, Progress, SourceOffset
+from streams.store.steps import (
+    fence,
+    same_topic,
+    write_alerts,
+    write_extras,
+    write_history,
+)
 
 
 class PlacementError(Exception):
     """A cluster with history would move to another partition."""
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """What this worker last read or wrote of a partition's progress."""
-
-    partition: int
-    next: int
-    epoch: int
-    frontier: bytes = b""
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """A series' alert with its last verdict, as stored."""
-
-    alert: Alert
-    verdict: Verdict
-
-
-class SeriesRow(msgspec.Struct, frozen=True):
-    """The counters of a series that its pages do not tell."""
-
-    id: int
-    key: str
-    known_good: int
-    known_bad: int
-    revisions: int
-    first_ms: int | None
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
-    """The pages that changed since the last one; they replace the journal.
-
-    `facts` and `ledgers` are (owner id, page number, data); pages of facts before
-    `facts_from` (hours) and of ledgers before `ledgers_from` are dropped.
-    """
-
-    routes: list[tuple[int, bytes]]
-    facts: list[tuple[int, int, bytes]]
-    ledgers: list[tuple[int, int, bytes]]
-    series: list[SeriesRow]
-    facts_from: int
-    ledgers_from: int
-
-
-class SourceOffset(msgspec.Struct, frozen=True):
-    """How far a source partition was read in an embedded run, with its CDC marks."""
-
-    topic: str
-    partition: int
-    next: int
-    metadata: str
-
-
-class Extras(msgspec.Struct, frozen=True):
-    """What an embedded run saves along: its source offsets and dead letters."""
-
-    run: str
-    sources: Sequence[SourceOffset] = ()
-    dead_letters: Sequence[DeadLetter] = ()
-
-
-class Change(msgspec.Struct, frozen=True):
-    """All that one commit writes. `after` is the next offset to read."""
-
-    after: int
-    clock_ms: int
-    facts: bytes = b""
-    counts: bytes = b""
-    frontier: bytes | None = None
-    alerts: Sequence[Claimed] = ()
-    changes: Sequence[tuple[int, VerdictChange]] = ()
-    incidents: Sequence[Incident] = ()
-    notices: Sequence[Notice] = ()
-    checkpoint: Checkpoint | None = None
-    extras: Extras | None = None
 
 
 def id_of(text: bytes) -> int:
@@ -149,7 +72,7 @@ class Store(SqlOutbox):
                 update(table).where(mine).values(epoch=table.c.epoch + 1)
             )
             found = connection.execute(select(table).where(mine)).one()
-            _same_topic(found, cluster_id, topic_id)
+            same_topic(found, cluster_id, topic_id)
         return Progress(partition, found.next, found.epoch, found.frontier)
 
     def commit(self, mine: Progress, change: Change) -> Progress:
@@ -160,11 +83,11 @@ class Store(SqlOutbox):
         3. Alerts, verdicts, incidents and what people are to be told.
         """
         with self.writing() as connection:
-            _fence(connection, mine, change)
-            _write_history(connection, mine.partition, change)
-            _write_alerts(connection, mine.partition, change)
+            fence(connection, mine, change)
+            write_history(connection, mine.partition, change)
+            write_alerts(connection, mine.partition, change)
             put_notices(connection, change.notices, change.clock_ms)
-            _write_extras(connection, change.extras)
+            write_extras(connection, change.extras)
         return msgspec.structs.replace(mine, next=change.after)
 
     # -- reading back --------------------------------------------------------------
@@ -185,13 +108,13 @@ class Store(SqlOutbox):
         with self.reading() as connection:
             return sorted(connection.scalars(select(schema.progress.c.partition)))
 
-    def history(self, partition: int, resident_hours: int) -> "History":
+    def history(self, partition: int, resident_hours: int) -> History:
         """All that an image of a partition is loaded from, read in one snapshot.
 
         Of the facts only the newest hours; `fact_page` reads the others.
         """
         with self.reading() as connection:
-            return _read_history(connection, partition, resident_hours)
+            return read_history(connection, partition, resident_hours)
 
     def fact_page(self, route_id: int, hour: int) -> bytes | None:
         """A page of facts that is no longer in memory."""
@@ -213,7 +136,7 @@ class Store(SqlOutbox):
         table = schema.incident
         with self.reading() as connection:
             rows = connection.execute(select(table).order_by(table.c.opened_ms)).all()
-        return [_incident(row) for row in rows]
+        return [incident_of(row) for row in rows]
 
     # -- embedded runs -----------------------------------------------------------------
 
@@ -260,190 +183,14 @@ class Store(SqlOutbox):
                 " Keep the number of partitions, or start with an empty store"
             )
 
+    def placed(self) -> dict[str, int]:
+        """The partition of every cluster that has one."""
+        with self.reading() as connection:
+            rows = connection.execute(select(schema.placement)).all()
+        return {row.cluster: row.partition for row in rows}
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A snapshot to read from."""
         with self._engine.begin() as connection:
             yield connection
-
-
-class History(msgspec.Struct, frozen=True):
-    """What an image is loaded from: pages first, then the journal in order."""
-
-    resident_hour: int  # older pages of facts were left in the store
-    routes: list[tuple[int, Route]]
-    facts: list[tuple[int, int, bytes]]
-    ledgers: list[tuple[int, int, bytes]]
-    series: list[SeriesRow]
-    journal: list[tuple[bytes, bytes]]
-    alerts: list[Claimed]
-    incidents: list[Incident]
-
-
-# -- the steps of a commit ----------------------------------------------------------
-
-
-def _same_topic(found: Any, cluster_id: str, topic_id: str) -> None:
-    for what, stored, given in (
-        ("Kafka cluster", found.cluster_id, cluster_id),
-        ("topic", found.topic_id, topic_id),
-    ):
-        if stored and given and stored != given:
-            raise WrongTopicError(
-                f"partition {found.partition} was filled from {what} {stored}, this is"
-                f" {given}: its offsets mean nothing there. Use a store of its own"
-            )
-
-
-def _fence(connection: Connection, mine: Progress, change: Change) -> None:
-    table = schema.progress
-    values: dict[str, Any] = {"next": change.after}
-    if change.frontier is not None:
-        values["frontier"] = change.frontier
-    held = connection.execute(
-        update(table)
-        .where(
-            table.c.partition == mine.partition,
-            table.c.next == mine.next,
-            table.c.epoch == mine.epoch,
-        )
-        .values(**values)
-    )
-    if held.rowcount != 1:
-        raise FencedError(
-            f"partition {mine.partition} is no longer at {mine.next}"
-            f" in epoch {mine.epoch}: another worker has taken it"
-        )
-
-
-def _write_history(connection: Connection, partition: int, change: Change) -> None:
-    if change.checkpoint is not None:
-        _write_pages(connection, partition, change.checkpoint)
-        table = schema.journal
-        connection.execute(delete(table).where(table.c.partition == partition))
-    elif change.facts or change.counts:
-        row = {
-            "partition": partition,
-            "next": change.after,
-            "facts": change.facts,
-            "counts": change.counts,
-        }
-        upsert(connection, schema.journal, [row])
-
-
-def _write_pages(connection: Connection, partition: int, point: Checkpoint) -> None:
-    here: dict[str, Any] = {"partition": partition}
-    keep(
-        connection,
-        schema.route,
-        [{"id": number, "route": data, **here} for number, data in point.routes],
-    )
-    upsert(
-        connection,
-        schema.fact_page,
-        [{"route_id": r, "hour": h, "data": d, **here} for r, h, d in point.facts],
-    )
-    upsert(
-        connection,
-        schema.ledger_page,
-        [{"series_id": s, "page": p, "data": d, **here} for s, p, d in point.ledgers],
-    )
-    rows = [{**msgspec.structs.asdict(row), **here} for row in point.series]
-    upsert(connection, schema.series, rows)
-    _drop_old(connection, partition, point)
-
-
-def _drop_old(connection: Connection, partition: int, point: Checkpoint) -> None:
-    for table, column, first in (
-        (schema.fact_page, schema.fact_page.c.hour, point.facts_from),
-        (schema.ledger_page, schema.ledger_page.c.page, point.ledgers_from),
-    ):
-        connection.execute(
-            delete(table).where(table.c.partition == partition, column < first)
-        )
-
-
-def _write_alerts(connection: Connection, partition: int, change: Change) -> None:
-    here: dict[str, Any] = {"partition": partition}
-    alerts: Rows = [
-        {**msgspec.structs.asdict(c.alert), "verdict": c.verdict, **here}
-        for c in change.alerts
-    ]
-    upsert(connection, schema.alert, alerts)
-    incidents: Rows = [
-        {
-            **msgspec.structs.asdict(one),
-            "members": msgspec.json.encode(one.members).decode(),
-            **here,
-        }
-        for one in change.incidents
-    ]
-    upsert(connection, schema.incident, incidents)
-    lines: Rows = [
-        {"at_ms": at, "line": msgspec.json.encode(line), **here}
-        for at, line in change.changes
-    ]
-    if lines:
-        connection.execute(schema.verdict_change.insert(), lines)
-
-
-def _write_extras(connection: Connection, extras: Extras | None) -> None:
-    if extras is None:
-        return
-    sources = [{"run": extras.run, **msgspec.structs.asdict(s)} for s in extras.sources]
-    upsert(connection, schema.source_offset, sources)
-    letters = [msgspec.structs.asdict(letter) for letter in extras.dead_letters]
-    if letters:
-        connection.execute(schema.dead_letter.insert(), letters)
-
-
-# -- reading a history ----------------------------------------------------------------
-
-
-def _read_history(
-    connection: Connection, partition: int, resident_hours: int
-) -> History:
-    def rows(table: Any) -> list[Any]:
-        query = select(table).where(table.c.partition == partition)
-        return list(connection.execute(query.order_by(*table.primary_key)))
-
-    pages = schema.fact_page
-    newest = connection.scalar(
-        select(func.max(pages.c.hour)).where(pages.c.partition == partition)
-    )
-    first = 0 if newest is None else newest - resident_hours
-    recent = select(pages).where(pages.c.partition == partition, pages.c.hour >= first)
-    return History(
-        resident_hour=first,
-        routes=[
-            (row.id, msgspec.msgpack.decode(row.route, type=Route))
-            for row in rows(schema.route)
-        ],
-        facts=[(r.route_id, r.hour, r.data) for r in connection.execute(recent)],
-        ledgers=[(r.series_id, r.page, r.data) for r in rows(schema.ledger_page)],
-        series=[
-            SeriesRow(r.id, r.key, r.known_good, r.known_bad, r.revisions, r.first_ms)
-            for r in rows(schema.series)
-        ],
-        journal=[(row.facts, row.counts) for row in rows(schema.journal)],
-        alerts=[_claimed(row) for row in rows(schema.alert)],
-        incidents=[_incident(row) for row in rows(schema.incident)],
-    )
-
-
-def _claimed(row: Any) -> Claimed:
-    alert = Alert(row.series, Verdict(row.level), row.since_ms, row.tier, row.reason)
-    return Claimed(alert, Verdict(row.verdict))
-
-
-def _incident(row: Any) -> Incident:
-    return Incident(
-        key=row.key,
-        env=row.env,
-        service=row.service,
-        cluster=row.cluster,
-        members=tuple(msgspec.json.decode(row.members, type=list[str])),
-        opened_ms=row.opened_ms,
-        severity=row.severity,
-        resolved_ms=row.resolved_ms,
-    )

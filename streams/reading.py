@@ -1,0 +1,86 @@
+"""Reading a store: the image of a partition, and what commands look at."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from slo.model import BUCKET_MS, Incident
+from slo.plan import Plan
+from streams.frontier import Frontier, Saved
+from streams.image import RESIDENT_HOURS, Image
+from streams.pages import load
+from streams.store import Progress, Store
+from streams.topics import Topics
+from streams.view import SeriesView, view
+
+
+class Partition(NamedTuple):
+    """A partition as committed: its image, how far it has read, open incidents."""
+
+    image: Image
+    frontier: Frontier
+    incidents: list[Incident]
+
+
+def read_partition(
+    plan: Plan,
+    store: Store,
+    topics: Topics,
+    progress: Progress,
+    mine: Callable[[str], bool],
+) -> Partition:
+    """Load a partition's image; `mine` tells whose clusters it holds."""
+    image = Image(plan, mine, store.fact_page)
+    history = store.history(progress.partition, RESIDENT_HOURS)
+    load(image, history)
+    frontier = Frontier(topics, image.by_cluster)
+    if progress.frontier:
+        frontier.restore(msgspec.msgpack.decode(progress.frontier, type=Saved))
+    for cluster, states in image.by_cluster.items():
+        now = frontier.now(cluster) or 0
+        for state in states:
+            state.judged_ms = now // BUCKET_MS * BUCKET_MS
+    still_open = [one for one in history.incidents if one.resolved_ms is None]
+    return Partition(image, frontier, still_open)
+
+
+def partitions(plan: Plan, store: Store, topics: Topics) -> Iterator[Partition]:
+    """Every partition that has history, without taking any."""
+    placed = store.placed()
+    for number in store.partitions():
+        progress = store.progress(number)
+        if progress is not None:
+
+            def mine(cluster: str, number: int = number) -> bool:
+                return placed.get(cluster) == number
+
+            yield read_partition(plan, store, topics, progress, mine)
+
+
+def views(plan: Plan, store: Store, topics: Topics) -> list[SeriesView]:
+    """Every series at its cluster's now, by key. Never observed ones are included."""
+    found = [
+        view(state, plan.policy, partition.frontier.now(cluster) or 0)
+        for partition in partitions(plan, store, topics)
+        for cluster, states in partition.image.by_cluster.items()
+        for state in states
+    ]
+    return sorted(found, key=lambda one: one.series.key)
+
+
+def dump(plan: Plan, store: Store, topics: Topics, until_ms: int) -> Iterator[str]:
+    """The ledger as sorted lines: series, bucket start in ms, good, total.
+
+    Only buckets and slices that end by `until_ms`, so that two runs of the same
+    records can be compared whatever their clocks said at the end.
+    """
+    states = [
+        state
+        for partition in partitions(plan, store, topics)
+        for state in partition.image.series.values()
+    ]
+    for state in sorted(states, key=lambda one: one.series.key):
+        last = until_ms - state.recount.step_ms
+        for start, good, total, _, _ in state.ledger.rows(0, last + 1):
+            yield f"{state.series.key}\t{start}\t{good}\t{total}"

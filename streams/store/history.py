@@ -1,0 +1,63 @@
+"""Reading what an image is loaded from."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from slo.model import Alert, Incident, Verdict
+from streams.batch import Route
+from streams.store import schema
+from streams.store.records import Claimed, History, SeriesRow
+
+
+def read_history(
+    connection: Connection, partition: int, resident_hours: int
+) -> History:
+    """A partition's history; of the facts only the newest `resident_hours`."""
+
+    def rows(table: Any) -> list[Any]:
+        query = select(table).where(table.c.partition == partition)
+        return list(connection.execute(query.order_by(*table.primary_key)))
+
+    pages = schema.fact_page
+    newest = connection.scalar(
+        select(func.max(pages.c.hour)).where(pages.c.partition == partition)
+    )
+    first = 0 if newest is None else newest - resident_hours
+    recent = select(pages).where(pages.c.partition == partition, pages.c.hour >= first)
+    return History(
+        resident_hour=first,
+        routes=[
+            (row.id, msgspec.msgpack.decode(row.route, type=Route))
+            for row in rows(schema.route)
+        ],
+        facts=[(r.route_id, r.hour, r.data) for r in connection.execute(recent)],
+        ledgers=[(r.series_id, r.page, r.data) for r in rows(schema.ledger_page)],
+        series=[
+            SeriesRow(r.id, r.key, r.known_good, r.known_bad, r.revisions, r.first_ms)
+            for r in rows(schema.series)
+        ],
+        journal=[(row.facts, row.counts) for row in rows(schema.journal)],
+        alerts=[_claimed(row) for row in rows(schema.alert)],
+        incidents=[incident_of(row) for row in rows(schema.incident)],
+    )
+
+
+def _claimed(row: Any) -> Claimed:
+    alert = Alert(row.series, Verdict(row.level), row.since_ms, row.tier, row.reason)
+    return Claimed(alert, Verdict(row.verdict))
+
+
+def incident_of(row: Any) -> Incident:
+    """An incident from its row."""
+    return Incident(
+        key=row.key,
+        env=row.env,
+        service=row.service,
+        cluster=row.cluster,
+        members=tuple(msgspec.json.decode(row.members, type=list[str])),
+        opened_ms=row.opened_ms,
+        severity=row.severity,
+        resolved_ms=row.resolved_ms,
+    )

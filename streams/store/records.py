@@ -1,0 +1,98 @@
+"""What goes into the store in one commit, and what comes out to fill an image."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from slo.model import Alert, Incident, Verdict, VerdictChange
+from slo.notice import Notice
+from streams.batch import Route
+from streams.deadletter import DeadLetter
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What this worker last read or wrote of a partition's progress."""
+
+    partition: int
+    next: int
+    epoch: int
+    frontier: bytes = b""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A series' alert with its last verdict, as stored."""
+
+    alert: Alert
+    verdict: Verdict
+
+
+class SeriesRow(msgspec.Struct, frozen=True):
+    """The counters of a series that its pages do not tell."""
+
+    id: int
+    key: str
+    known_good: int
+    known_bad: int
+    revisions: int
+    first_ms: int | None
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The pages that changed since the last one; they replace the journal.
+
+    `facts` and `ledgers` are (owner id, page number, data); pages of facts before
+    `facts_from` (hours) and of ledgers before `ledgers_from` are dropped.
+    """
+
+    routes: list[tuple[int, bytes]]
+    facts: list[tuple[int, int, bytes]]
+    ledgers: list[tuple[int, int, bytes]]
+    series: list[SeriesRow]
+    facts_from: int
+    ledgers_from: int
+
+
+class SourceOffset(msgspec.Struct, frozen=True):
+    """How far a source partition was read in an embedded run, with its CDC marks."""
+
+    topic: str
+    partition: int
+    next: int
+    metadata: str
+
+
+class Extras(msgspec.Struct, frozen=True):
+    """What an embedded run saves along: its source offsets and dead letters."""
+
+    run: str
+    sources: Sequence[SourceOffset] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+class Change(msgspec.Struct, frozen=True):
+    """All that one commit writes. `after` is the next offset to read."""
+
+    after: int
+    clock_ms: int
+    facts: bytes = b""
+    counts: bytes = b""
+    frontier: bytes | None = None
+    alerts: Sequence[Claimed] = ()
+    changes: Sequence[tuple[int, VerdictChange]] = ()
+    incidents: Sequence[Incident] = ()
+    notices: Sequence[Notice] = ()
+    checkpoint: Checkpoint | None = None
+    extras: Extras | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    """What an image is loaded from: pages first, then the journal in order."""
+
+    resident_hour: int  # older pages of facts were left in the store
+    routes: list[tuple[int, Route]]
+    facts: list[tuple[int, int, bytes]]
+    ledgers: list[tuple[int, int, bytes]]
+    series: list[SeriesRow]
+    journal: list[tuple[bytes, bytes]]
+    alerts: list[Claimed]
+    incidents: list[Incident]
