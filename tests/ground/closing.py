@@ -15,10 +15,14 @@ REAL = {
     "kafka": "Kafka",
     "fresh_kafka": "Kafka",
     "postgres": "PostgreSQL",
+    "fresh_postgres": "PostgreSQL",
     "mariadb": "MariaDB",
+    "fresh_mariadb": "MariaDB",
     "prometheus": "Prometheus",
     "alertmanager": "Alertmanager",
     "connect": "Kafka Connect",
+    "promtools": "promtool",
+    "amtools": "amtool",
 }
 RAN: Counter[str] = Counter()  # real part -> tests that ran with it
 SKIPPED: Counter[str] = Counter()  # reason -> tests

@@ -154,10 +154,10 @@ class Process:
         """The end of what the server has printed."""
         return self.log.read_text(errors="replace")[-3000:]
 
-    def stop(self, seconds: float = 20) -> None:
+    def stop(self, ask: signal.Signals = signal.SIGTERM, seconds: float = 20) -> None:
         """Asks the server to end, and ends it if it does not within `seconds`."""
         if self.alive:
-            self._child.terminate()
+            self._child.send_signal(ask)
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(seconds)
         self.kill()
