@@ -15,6 +15,11 @@ ROUTING_KEY = "0123456789abcdef0123456789abcdef"
 """A well-formed key for demo and tests; it opens nothing anywhere."""
 
 MAX_BODY = 512 * 1024
+UNREADABLE = {
+    "status": "Unrecognized object",
+    "message": "Event object format is unrecognized",
+    "errors": ["JSON parse error"],
+}
 ACTIONS = ("trigger", "acknowledge", "resolve")
 SEVERITIES = ("critical", "error", "warning", "info")
 
@@ -62,7 +67,7 @@ class PagerDutyServer(LoopbackServer):
         try:
             event = json.loads(body)
         except ValueError:
-            return _invalid(["the event is not JSON"])
+            return _json(400, UNREADABLE)
         errors = wrong(event)
         if errors:
             return _invalid(errors)
@@ -108,10 +113,7 @@ def wrong(event: Any) -> list[str]:
     """What Events API v2 would refuse an event for; [] where it accepts it."""
     if not isinstance(event, dict):
         return ["the event is not an object"]
-    errors = []
-    key = event.get("routing_key")
-    if not isinstance(key, str) or len(key) != 32:
-        errors.append("Length of 'routing_key' is incorrect (should be 32 characters)")
+    errors = _wrong_key(event.get("routing_key"))
     if event.get("event_action") not in ACTIONS:
         errors.append(f"'event_action' must be one of {', '.join(ACTIONS)}")
     dedup_key = event.get("dedup_key")
@@ -123,6 +125,14 @@ def wrong(event: Any) -> list[str]:
         errors.extend(_wrong_payload(event.get("payload")))
     errors.extend(_wrong_links(event.get("links", [])))
     return errors
+
+
+def _wrong_key(key: Any) -> list[str]:
+    if not isinstance(key, str) or len(key) != 32:
+        return ["Length of 'routing_key' is incorrect (should be 32 characters)"]
+    if not key.isalnum():
+        return ["'routing_key' cannot contain non-alphanumeric characters."]
+    return []
 
 
 def _wrong_payload(payload: Any) -> list[str]:
