@@ -206,6 +206,8 @@ class Feed(msgspec.Struct, frozen=True):
 
     `source` is cloudwatch, datadog or cdc. `cadence_ms` is the usual distance of
     two cells, `arrival_lag_ms` how late a cell may be before it is missed.
+    `idle` says what an idle database looks like in it, `idle_value` the value (SI)
+    that idleness alone reaches: a lower threshold would burn on quiet nights.
     """
 
     source: str
@@ -216,6 +218,7 @@ class Feed(msgspec.Struct, frozen=True):
     arrival_lag_ms: int
     absence: str = "unknown"  # what silence means: unknown, or good (idle)
     idle: str = ""
+    idle_value: float | None = None
 
 
 class Entry(msgspec.Struct, frozen=True):
