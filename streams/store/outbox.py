@@ -51,6 +51,24 @@ def put_notices(
         )
 
 
+def _give_back(connection: Connection, claim: Claim, now_ms: int) -> None:
+    """End a lease on a state that has changed; where it was lost, speak once more.
+
+    Whoever lost its lease may have spoken after its successor, and re-opened what
+    that resolved: so what is wanted now is due again, as a version of its own.
+    """
+    row = outbox.c.key == claim.key
+    freed = connection.execute(
+        update(outbox)
+        .where(row, outbox.c.owner == claim.owner)
+        .values(owner="", lease_until_ms=0)
+    )
+    if freed.rowcount != 1:
+        again = {"version": outbox.c.version + 1, "attempts": 0}
+        due = {"due_ms": now_ms, "queued_ms": now_ms}
+        connection.execute(update(outbox).where(row).values(**again, **due))
+
+
 class SqlOutbox:
     """What delivery sees of the store."""
 
@@ -89,21 +107,21 @@ class SqlOutbox:
 
     def sent(self, claim: Claim, now_ms: int) -> bool:
         """Settle a version; False where another is wanted by now, which stays due."""
-        del now_ms
-        return self._settle(claim, settled=claim.version, attempts=0, error="")
+        return self._settle(claim, now_ms, settled=claim.version, attempts=0, error="")
 
     def retry(self, claim: Claim, now_ms: int, after_ms: int, error: str) -> None:
         """Try again later."""
         attempts = claim.attempts + 1
-        self._settle(claim, due_ms=now_ms + after_ms, attempts=attempts, error=error)
+        due_ms = now_ms + after_ms
+        self._settle(claim, now_ms, due_ms=due_ms, attempts=attempts, error=error)
 
     def dead(self, claim: Claim, now_ms: int, error: str) -> None:
         """Give a version up, keeping its error for people."""
-        del now_ms
+        settled = claim.version
         attempts = claim.attempts + 1
-        self._settle(claim, settled=claim.version, attempts=attempts, error=error)
+        self._settle(claim, now_ms, settled=settled, attempts=attempts, error=error)
 
-    def _settle(self, claim: Claim, **values: Any) -> bool:
+    def _settle(self, claim: Claim, now_ms: int, **values: Any) -> bool:
         """End a lease; the values are written only if the version is still wanted."""
         mine = (outbox.c.key == claim.key) & (outbox.c.owner == claim.owner)
         with self.writing() as connection:
@@ -113,9 +131,7 @@ class SqlOutbox:
                 .values(owner="", lease_until_ms=0, **values)
             )
             if held.rowcount != 1:
-                connection.execute(
-                    update(outbox).where(mine).values(owner="", lease_until_ms=0)
-                )
+                _give_back(connection, claim, now_ms)
         return held.rowcount == 1
 
     def letters(self) -> list[Letter]:
