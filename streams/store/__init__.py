@@ -1,7 +1,7 @@
 """The store: facts, counts, alerts, outbox and offset, in SQL."""
 
 from streams.store.core import PlacementError, Store, id_of
-from streams.store.engine import SchemaError
+from streams.store.engine import UNAVAILABLE, SchemaError
 from streams.store.outbox import Letter
 from streams.store.records import (
     Change,
@@ -16,6 +16,7 @@ from streams.store.records import (
 from streams.store.steps import FencedError, WrongTopicError
 
 __all__ = [
+    "UNAVAILABLE",
     "Change",
     "Checkpoint",
     "Claimed",

@@ -4,6 +4,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    TimeoutError,  # noqa: A004 - SQLAlchemy's own, of its pool
+)
 
 from streams.store.schema import SCHEMA_VERSION, meta, metadata
 
@@ -11,6 +17,9 @@ BUSY_MS = 30_000
 """How long a writer waits for another one before it gives up."""
 
 Rows = list[dict[str, Any]]
+
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
+"""What a store raises that did not answer, whose outcome may be unknown: try again."""
 
 
 class SchemaError(Exception):

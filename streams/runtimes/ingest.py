@@ -1,0 +1,289 @@
+"""Stage 1 on Kafka: consume, fold, and hand over in one transaction a flush.
+
+The fold mixes partitions, so what is dropped is dropped as a whole, and every held
+partition goes back to what is committed.
+"""
+
+import time
+from collections.abc import Callable
+from threading import Event
+
+import msgspec
+from confluent_kafka import Consumer, Producer
+from confluent_kafka import TopicPartition as Offset
+from confluent_kafka.admin import AdminClient
+
+from slo.names import DEAD_LETTER_TOPIC, INGEST_GROUP, OBSERVATIONS_TOPIC
+from streams.batch import encode
+from streams.ingest import Flush, Ingest
+from streams.kafka import (
+    Connection,
+    WorkerStoppedError,
+    consumer_settings,
+    log,
+    producer_settings,
+)
+from streams.runtimes.inputs import Inputs
+from streams.runtimes.marks import Positions, Watermarks
+from streams.runtimes.offsets import Start, starts
+from streams.runtimes.polled import Place, polled
+from streams.runtimes.transactions import AbortedError, Outbound, Transactions
+from streams.timing import Timings
+from streams.topics import Topics
+
+POLL_RECORDS = 1_000
+POLL_SECONDS = 0.05
+"""A poll gives up after this long: it is a floor under our latency."""
+
+STAGE = "ingest"
+
+
+class IngestSettings(msgspec.Struct, frozen=True):
+    """How a stage 1 worker runs.
+
+    `slot` is stable over restarts and unique among the workers: its successor ends
+    what a killed worker left open. A fold is handed over after `flush_ms`, marks alone
+    after `idle_ms`.
+    """
+
+    connection: Connection
+    slot: str = "0"
+    group: str = INGEST_GROUP
+    observations: str = OBSERVATIONS_TOPIC
+    dead_letters: str = DEAD_LETTER_TOPIC
+    flush_ms: int = 100
+    idle_ms: int = 250
+
+
+class IngestWorker:
+    """One stage 1 process. `clock` gives epoch ms.
+
+    `records`, `flushes`, `lag` and `lost` are for metrics and may be read from other
+    threads; `lag` and `lost` count messages per (topic, partition).
+    """
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        topics: Topics,
+        settings: IngestSettings,
+        clock: Callable[[], int],
+        *,
+        partitions: int,
+        timings: Timings | None = None,
+    ) -> None:
+        self.records = 0
+        self.flushes = 0
+        self.lag: dict[Place, int] = {}
+        self.lost: dict[Place, int] = {}
+        self._ingest = ingest
+        self._topics = topics
+        self._settings = settings
+        self._clock = clock
+        self._output = (settings.observations, partitions)
+        self._timings = timings or Timings()
+        self._positions = Positions()
+        self._unflushed = 0
+        self._flushed_at = 0.0
+        self._must_go_back = False
+
+    # -- life --------------------------------------------------------------------
+
+    def run(self, stop: Event) -> None:
+        """Work until told to stop, then hand over what is folded and leave.
+
+        Raises WorkerStoppedError where the process must be started again, or cannot
+        run at all: the message says which.
+        """
+        self.start()
+        try:
+            while not stop.is_set():
+                self.step()
+        except BaseException:
+            self._must_go_back = True  # the fold is of no use: nothing of it is flushed
+            raise
+        finally:
+            self.close()
+
+    def start(self) -> None:
+        """Join the group.
+
+        1. Fence our predecessor: its open transaction is aborted.
+        2. Learn which inputs there are.
+        3. Subscribe; partitions come with the first polls.
+        """
+        own, slot = self._settings, f"{self._settings.group}-{self._settings.slot}"
+        connection = own.connection
+        self._transactions = Transactions(Producer(producer_settings(connection, slot)))
+        self._transactions.init()
+        self._admin = AdminClient(connection.settings())
+        self._inputs = Inputs(self._admin, self._topics, self._output, time.monotonic)
+        self._inputs.known()
+        self._watermarks = Watermarks(self._admin, time.monotonic)
+        self._consumer = Consumer(consumer_settings(connection, own.group, slot))
+        self._consumer.subscribe(
+            self._topics.subscription(),
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._dropped,
+        )
+
+    def close(self) -> None:
+        """Leave: the revocation that comes with it hands over what is folded."""
+        self._consumer.close()
+        self._transactions.close()
+
+    # -- the walk ----------------------------------------------------------------
+
+    def step(self) -> int:
+        """Poll once, fold, and flush where it is due; the number of records read.
+
+        Records that were collected while a rebalance made us go back are dropped with
+        the fold: they will be read again.
+        """
+        messages = self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
+        clock_ms = self._clock()
+        read = 0
+        if not self._must_go_back:
+            found = polled(messages)
+            for slab in self._positions.fresh(found, clock_ms):
+                self._ingest.add(slab, clock_ms)
+                read += len(slab.offsets)
+            for place in found.expired:
+                self._skip_expired(place)
+        self._unflushed += read
+        self.records += read
+        self._heed(clock_ms)
+        self._keep_up()
+        return read
+
+    def _heed(self, clock_ms: int) -> None:
+        """Take brokers' answers in, and ask again."""
+        for place, watermark, asked_ms in self._watermarks.answers():
+            self._positions.answered(place, watermark, asked_ms)
+        self.lag = self._positions.lag()
+        self._watermarks.ask(self._positions.places(), clock_ms)
+
+    def _keep_up(self) -> None:
+        """Go back or flush, whichever is due."""
+        if self._must_go_back:
+            self._go_back()
+        own = self._settings
+        due_ms = own.flush_ms if self._unflushed else own.idle_ms
+        if len(self._positions) and self._since_flush_ms() >= due_ms:
+            try:
+                self.flush()
+            except AbortedError as error:
+                log.warning("a transaction was aborted: %s", error)
+                self._go_back()
+
+    def _since_flush_ms(self) -> float:
+        return (time.monotonic() - self._flushed_at) * 1000
+
+    def flush(self) -> None:
+        """Hand the fold over.
+
+        1. Take the batches and dead letters of the fold, with marks and inputs.
+        2. Write them in one transaction with the offset, and the CDC marks in its
+           metadata, of every held partition.
+        3. Tell the fold that it is committed.
+
+        Raises AbortedError where nothing was written: the fold must be dropped and
+        every held partition go back.
+        """
+        begun, clock_ms = time.monotonic(), self._clock()
+        flush = self._ingest.flush(
+            self._positions.marks(clock_ms), self._inputs.known(), clock_ms
+        )
+        self._transactions.write(
+            self._outbound(flush), self._offsets(), self._consumer
+        )
+        self._ingest.committed()
+        self._unflushed, self._flushed_at = 0, begun
+        self.flushes += 1
+        self._timings.observe(STAGE, time.monotonic() - begun)
+
+    def _outbound(self, flush: Flush) -> list[Outbound]:
+        own = self._settings
+        return [
+            *(Outbound(own.observations, n, encode(b)) for n, b in flush.batches),
+            *(
+                Outbound(own.dead_letters, -1, msgspec.json.encode(letter))
+                for letter in flush.dead_letters
+            ),
+        ]
+
+    def _offsets(self) -> list[Offset]:
+        return [
+            Offset(*place, self._positions.next(place), self._ingest.metadata(*place))
+            for place in self._positions.places()
+        ]
+
+    # -- rebalance, loss, going back -------------------------------------------------
+
+    def _assigned(self, consumer: Consumer, offsets: list[Offset]) -> None:
+        begun = starts(self._admin, consumer, _places(offsets))
+        for start in begun:
+            self._hold(start)
+        consumer.incremental_assign([Offset(*s.place, s.offset) for s in begun])
+
+    def _hold(self, start: Start) -> None:
+        self._positions.hold(start.place, start.offset)
+        self._ingest.assigned(*start.place, start.note)
+        if start.lost:
+            self.lost = {**self.lost, start.place: start.lost}
+
+    def _revoked(self, consumer: Consumer, offsets: list[Offset]) -> None:
+        """The others may read on only from what is committed: all of the fold is."""
+        try:
+            if len(self._positions) and not self._must_go_back:
+                self.flush()
+        except AbortedError as error:
+            log.warning("a transaction was aborted in a revocation: %s", error)
+            self._must_go_back = True
+        self._let_go(offsets)
+        consumer.incremental_unassign(offsets)
+
+    def _dropped(self, consumer: Consumer, offsets: list[Offset]) -> None:
+        """The group went on without us: what is folded of it others will read."""
+        log.warning("partitions were lost: %s", _places(offsets))
+        self._must_go_back = True
+        self._let_go(offsets)
+        consumer.incremental_unassign(offsets)
+
+    def _let_go(self, offsets: list[Offset]) -> None:
+        for place in _places(offsets):
+            self._positions.drop(place)
+            self._ingest.revoked(*place)
+
+    def _go_back(self) -> None:
+        """Drop the fold; every held partition goes back to what is committed."""
+        self._ingest.discard()
+        self._unflushed, self._must_go_back = 0, False
+        self._read_from(self._positions.places())
+
+    def _skip_expired(self, place: Place) -> None:
+        """Its records expired while they waited for us: go on where the log begins.
+
+        What is folded of it stays, so it is committed first.
+        """
+        try:
+            self.flush()
+        except AbortedError:
+            self._must_go_back = True
+        else:
+            self._read_from([place])
+
+    def _read_from(self, places: list[Place]) -> None:
+        found = starts(self._admin, self._consumer, places)
+        self._consumer.incremental_unassign([Offset(*place) for place in places])
+        for start in found:
+            self._hold(start)
+        self._consumer.incremental_assign([Offset(*s.place, s.offset) for s in found])
+
+
+def _places(offsets: list[Offset]) -> list[Place]:
+    return [(offset.topic, offset.partition) for offset in offsets]
+
+
+__all__ = ["IngestSettings", "IngestWorker", "WorkerStoppedError"]

@@ -1,0 +1,176 @@
+"""Stage 2 on confluent-kafka: batches in, one SQL transaction a partition and poll."""
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Event
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
+from confluent_kafka import TopicPartition as Offset
+
+from slo.model import VerdictChange
+from slo.names import EVALUATE_GROUP, OBSERVATIONS_TOPIC
+from streams.kafka import (
+    Connection,
+    WorkerStoppedError,
+    consumer_settings,
+    identify,
+    log,
+    reason,
+)
+from streams.runtimes.batches import BatchReader
+from streams.runtimes.marks import Positions
+from streams.runtimes.partitions import EvaluatorOf, Partitions, ReloadedError
+from streams.runtimes.polled import Place, polled
+from streams.slab import Slab
+from streams.timing import Timings
+from streams.view import SeriesView
+
+POLL_RECORDS = 200
+POLL_SECONDS = 0.05
+TICK_SECONDS = 1.0
+
+
+class EvaluateSettings(msgspec.Struct, frozen=True):
+    """How a stage 2 worker runs; `slot` is unique among the workers and stable."""
+
+    connection: Connection
+    slot: str = "0"
+    group: str = EVALUATE_GROUP
+    observations: str = OBSERVATIONS_TOPIC
+
+
+class EvaluateWorker:
+    """One stage 2 process. `clock` gives epoch ms, `told` gets changes of verdict.
+
+    `refused` and `partitions.checkpoints_ms` are for metrics.
+    """
+
+    def __init__(
+        self,
+        settings: EvaluateSettings,
+        evaluator_of: EvaluatorOf,
+        clock: Callable[[], int],
+        told: Callable[[Sequence[VerdictChange]], None],
+        timings: Timings | None = None,
+    ) -> None:
+        self.reader = BatchReader()
+        self.lag: dict[Place, int] = {}
+        self._settings = settings
+        self._parts = (evaluator_of, clock, told, timings)
+        self._clock = clock
+        self._positions = Positions()
+        self._ticked_at = 0.0
+        self._partitions: Partitions | None = None
+
+    def run(self, stop: Event) -> None:
+        """Work until told to stop. Raises WorkerStoppedError where we cannot go on."""
+        self.start()
+        try:
+            while not stop.is_set():
+                self.step()
+        finally:
+            self.close()
+
+    def start(self) -> None:
+        """Join the group; partitions come with the first polls."""
+        own = self._settings
+        identity = identify(own.connection, own.observations)
+        self._partitions = Partitions(identity, *self._parts)
+        slot = f"{own.group}-{own.slot}"
+        self._consumer = Consumer(consumer_settings(own.connection, own.group, slot))
+        self._consumer.subscribe(
+            [own.observations],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._revoked,
+        )
+
+    def close(self) -> None:
+        """Leave the group. The store has everything."""
+        self._consumer.close()
+
+    def views(self) -> list[SeriesView]:
+        """Every series of the held partitions; safe from other threads."""
+        return self._partitions.views() if self._partitions else []
+
+    @property
+    def partitions(self) -> Partitions:
+        """The evaluators that this worker holds. Raises RuntimeError before `start`."""
+        if self._partitions is None:
+            raise RuntimeError("the worker was not started")
+        return self._partitions
+
+    # -- the walk ----------------------------------------------------------------
+
+    def step(self) -> int:
+        """Poll once.
+
+        1. Apply what came: one SQL transaction for each partition.
+        2. Commit the offsets to the group, as a hint: the store's are what counts.
+        3. Tick, once a second.
+        """
+        messages = self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
+        found = polled(messages)
+        for place in found.expired:
+            raise WorkerStoppedError(_expired(place, self._positions.next(place)))
+        slabs = self._positions.fresh(found, self._clock())
+        for slab in slabs:
+            self._apply(slab)
+        if slabs:
+            self._hint()
+        if time.monotonic() - self._ticked_at >= TICK_SECONDS:
+            self._ticked_at = time.monotonic()
+            for partition in self.partitions.tick():
+                self._seek((self._settings.observations, partition))
+        return sum(len(slab.offsets) for slab in slabs)
+
+    def _apply(self, slab: Slab) -> None:
+        place = (slab.topic, slab.partition)
+        records = zip(slab.offsets, slab.values, strict=True)
+        batches = self.reader.batches(place, records)
+        try:
+            self.partitions.apply(slab.partition, batches, slab.offsets[-1] + 1)
+        except ReloadedError:
+            self._seek(place)
+
+    def _hint(self) -> None:
+        held = [Offset(*p, self._positions.next(p)) for p in self._positions.places()]
+        try:
+            self._consumer.commit(offsets=held, asynchronous=True)
+        except KafkaException as error:
+            log.info("the group did not take our offsets: %s", reason(error))
+
+    # -- partitions come and go --------------------------------------------------------
+
+    def _assigned(self, consumer: Consumer, offsets: list[Offset]) -> None:
+        begun = [self._begin((o.topic, o.partition)) for o in offsets]
+        consumer.incremental_assign(begun)
+
+    def _begin(self, place: Place) -> Offset:
+        """Go on where the store says; a store that is new, where the log begins."""
+        offset = self.partitions.assigned(place[1])
+        self._positions.hold(place, offset)
+        return Offset(*place, offset or OFFSET_BEGINNING)
+
+    def _revoked(self, consumer: Consumer, offsets: list[Offset]) -> None:
+        for offset in offsets:
+            self._positions.drop((offset.topic, offset.partition))
+            self.partitions.revoked(offset.partition)
+        consumer.incremental_unassign(offsets)
+
+    def _seek(self, place: Place) -> None:
+        """Read again from where the store stands, after its image was loaded anew."""
+        offset = self.partitions.next(place[1])
+        self._positions.hold(place, offset)
+        self._consumer.incremental_unassign([Offset(*place)])
+        self._consumer.incremental_assign([Offset(*place, offset or OFFSET_BEGINNING)])
+
+
+def _expired(place: Place, offset: int) -> str:
+    topic, partition = place
+    return (
+        f"{topic}[{partition}] no longer holds offset {offset}, where the store stopped:"
+        " what lies between was never counted. Keep the topic longer; to go on without"
+        " it, start with an empty store"
+    )

@@ -1,0 +1,118 @@
+"""Where a group stopped, and where the logs of its partitions begin and end."""
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Final, NamedTuple
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaException
+from confluent_kafka import TopicPartition as Offset
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
+
+from streams.kafka import ANSWER_SECONDS, WorkerStoppedError, log, reason
+from streams.runtimes.polled import Place
+
+EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+SETTLE_TRIES: Final = 6
+"""A killed worker's transaction hides its offsets until its time-out: we wait."""
+
+
+class Start(NamedTuple):
+    """Where a partition is to be read from, and the note left there.
+
+    `lost`: how many records expired between what was read and what is still there.
+    """
+
+    place: Place
+    offset: int
+    note: str | None
+    lost: int = 0
+
+
+def ask(
+    admin: AdminClient, places: Iterable[Place], spec: OffsetSpec
+) -> dict[Offset, Future[ListOffsetsResultInfo]]:
+    """Ask where logs begin or end, transactions still open included."""
+    wanted = {Offset(*place): spec for place in places}
+    if not wanted:
+        return {}
+    return admin.list_offsets(
+        wanted,
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=ANSWER_SECONDS,
+    )
+
+
+def bounds(
+    admin: AdminClient, places: Iterable[Place], spec: OffsetSpec
+) -> dict[Place, int]:
+    """Where logs begin or end. Raises WorkerStoppedError where no broker answers."""
+    try:
+        return {
+            (offset.topic, offset.partition): future.result().offset
+            for offset, future in ask(admin, places, spec).items()
+        }
+    except KafkaException as error:
+        raise WorkerStoppedError(f"no broker knows a log: {reason(error)}") from error
+
+
+def committed(consumer: Consumer, places: Iterable[Place]) -> list[Start]:
+    """What the group has committed, -1 where it never did, with the note it left.
+
+    Raises WorkerStoppedError where the group does not answer.
+    """
+    wanted = [Offset(*place) for place in places]
+    for _ in range(SETTLE_TRIES):
+        try:
+            found = consumer.committed(wanted, timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            log.warning("waiting for committed offsets: %s", reason(error))
+            continue
+        if not any(offset.error for offset in found):
+            return [
+                Start((o.topic, o.partition), max(o.offset, -1), o.metadata or None)
+                for o in found
+            ]
+        log.warning("waiting for committed offsets: %s", found)
+    raise WorkerStoppedError("the group's committed offsets cannot be read")
+
+
+def starts(
+    admin: AdminClient, consumer: Consumer, places: Iterable[Place]
+) -> list[Start]:
+    """Where to go on reading partitions of ours.
+
+    From the committed offset; a partition that was never read from its first record.
+    What expired before it was read is lost: that is said, and never jumped over
+    silently. An offset beyond the log's end belongs to a topic of the same name that
+    is gone: the new one is read from its first record.
+    """
+    places = list(places)
+    lows, highs = bounds(admin, places, EARLIEST), bounds(admin, places, LATEST)
+    return [
+        _within(start, lows[start.place], highs[start.place])
+        for start in committed(consumer, places)
+    ]
+
+
+def _within(start: Start, low: int, high: int) -> Start:
+    if low <= start.offset <= high:
+        return start
+    if start.offset < 0:
+        return start._replace(offset=low)
+    topic, partition = start.place
+    if start.offset > high:
+        log.error(
+            "%s[%d] ends at %d before our offset %d: it was created anew, and is read"
+            " from its first record",
+            *(topic, partition, high, start.offset),
+        )
+        return start._replace(offset=low)
+    log.error(
+        "records %d to %d of %s[%d] expired before they were read and are in no ledger:"
+        " keep the topic longer",
+        *(start.offset, low - 1, topic, partition),
+    )
+    return start._replace(offset=low, lost=low - start.offset)

@@ -1,0 +1,149 @@
+"""The evaluators of the partitions that a stage 2 worker holds.
+
+Native and Faust runtime share all of it: only how records come in differs.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from slo.model import VerdictChange
+from streams.batch import Batch
+from streams.evaluate import Evaluator, NotAssignedError
+from streams.kafka import TopicIdentity, WorkerStoppedError, log
+from streams.store import UNAVAILABLE, FencedError
+from streams.timing import Timings
+from streams.view import SeriesView
+
+STAGE = "evaluate"
+
+RETRIES = 8
+FIRST_PAUSE_S = 0.1
+"""A store that does not answer is asked again after 0.1, 0.2, ... 12.8 seconds."""
+
+EvaluatorOf = Callable[[int, int], Evaluator]
+"""(partition, number of partitions) to a fresh evaluator."""
+
+
+class ReloadedError(Exception):
+    """The image was thrown away and loaded again: seek to `next` of the partition."""
+
+
+class Partitions:
+    """Evaluators by partition, each with the next offset that its store expects.
+
+    `told` gets the changes of verdict after they are saved. Not for several threads,
+    but for `views`, which may be called from any.
+    """
+
+    def __init__(
+        self,
+        identity: TopicIdentity,
+        evaluator_of: EvaluatorOf,
+        clock: Callable[[], int],
+        told: Callable[[Sequence[VerdictChange]], None],
+        timings: Timings | None = None,
+    ) -> None:
+        self.checkpoints_ms: dict[int, int] = {}
+        self._identity = identity
+        self._evaluator_of = evaluator_of
+        self._clock = clock
+        self._told = told
+        self._timings = timings or Timings()
+        self._held: dict[int, Evaluator] = {}
+        self._next: dict[int, int] = {}
+
+    def __contains__(self, partition: int) -> bool:
+        return partition in self._held
+
+    def next(self, partition: int) -> int:
+        """The next offset to read of a held partition, by its store."""
+        return self._next[partition]
+
+    def assigned(self, partition: int) -> int:
+        """Take a partition over, or back; the next offset to read.
+
+        Raises WorkerStoppedError where the store does not answer for long. A store of
+        another topic, or a cluster that would move, raises the store's own errors.
+        """
+        evaluator = self._held.get(partition)
+        if evaluator is None:
+            evaluator = self._evaluator_of(partition, self._identity.partitions)
+        own = self._identity
+
+        def take() -> int:
+            return evaluator.assigned(
+                own.cluster_id, own.topic_id, clock_ms=self._clock()
+            )
+
+        self._next[partition] = _patiently(take)
+        self._held[partition] = evaluator
+        self.checkpoints_ms = {**self.checkpoints_ms, partition: self._clock()}
+        return self._next[partition]
+
+    def revoked(self, partition: int) -> None:
+        """Let a partition go; the store has all of it."""
+        evaluator = self._held.pop(partition, None)
+        self._next.pop(partition, None)
+        ages = self.checkpoints_ms
+        self.checkpoints_ms = {n: at for n, at in ages.items() if n != partition}
+        if evaluator:
+            evaluator.revoked()
+
+    def apply(self, partition: int, batches: Sequence[Batch], after: int) -> None:
+        """Evaluate and save batches; `after` is the offset that follows them.
+
+        Raises ReloadedError where the store was lost or is somebody else's by now.
+        """
+        begun = time.monotonic()
+        evaluator = self._held[partition]
+        changes = self._saved(
+            partition, partial(evaluator.apply, batches, after, self._clock())
+        )
+        self._next[partition] = after
+        self.checkpoints_ms = {**self.checkpoints_ms, partition: self._clock()}
+        self._timings.observe(STAGE, time.monotonic() - begun)
+        self._tell(changes)
+
+    def tick(self) -> list[int]:
+        """Time has passed; the partitions that were reloaded and must be sought."""
+        reloaded = []
+        for partition, evaluator in list(self._held.items()):
+            try:
+                changes = self._saved(
+                    partition, partial(evaluator.tick, self._clock())
+                )
+            except ReloadedError:
+                reloaded.append(partition)
+            else:
+                self._tell(changes)
+        return reloaded
+
+    def views(self) -> list[SeriesView]:
+        """Every series of the held partitions; safe from other threads."""
+        return [view for e in list(self._held.values()) for view in e.views()]
+
+    def _saved(
+        self, partition: int, save: Callable[[], list[VerdictChange]]
+    ) -> list[VerdictChange]:
+        try:
+            return save()
+        except (FencedError, NotAssignedError, *UNAVAILABLE) as error:
+            log.warning("partition %d is loaded again: %s", partition, error)
+            self.assigned(partition)
+            raise ReloadedError(str(error)) from error
+
+    def _tell(self, changes: Sequence[VerdictChange]) -> None:
+        if changes:
+            self._told(changes)
+
+
+def _patiently(take: Callable[[], int]) -> int:
+    for attempt in range(RETRIES):
+        try:
+            return take()
+        except UNAVAILABLE as error:
+            pause = FIRST_PAUSE_S * 2**attempt
+            log.warning("the store does not answer, again in %g s: %s", pause, error)
+            time.sleep(pause)
+    raise WorkerStoppedError("the store does not answer: see the warnings before")

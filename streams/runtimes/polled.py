@@ -1,0 +1,96 @@
+"""What one poll gave: records as columns, ends of partitions, errors."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import compress
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException, Message
+
+from streams.kafka import END_OF_PARTITION, OUT_OF_RANGE, PASSING, log
+from streams.slab import Slab
+
+Place = tuple[str, int]
+"""(topic, partition)."""
+
+
+class Polled(NamedTuple):
+    """The records of a poll by partition, and what stood between them.
+
+    `ends`: where a partition's end was reached; that offset passes transaction
+    markers. `expired`: partitions whose next record is no longer there.
+    """
+
+    slabs: list[Slab]
+    ends: list[tuple[Place, int]]
+    expired: list[Place]
+
+
+def polled(messages: Sequence[Message]) -> Polled:
+    """Records as columns, a few calls per record.
+
+    Raises KafkaException for an error that the client does not mend itself.
+    """
+    ends: list[tuple[Place, int]] = []
+    expired: list[Place] = []
+    errors = list(map(Message.error, messages))
+    if any(errors):
+        for message in compress(messages, errors):
+            _event(message, ends, expired)
+        messages = [m for m, e in zip(messages, errors, strict=True) if not e]
+    return Polled(_slabs(messages), ends, expired)
+
+
+def _slabs(messages: Sequence[Message]) -> list[Slab]:
+    runs: dict[Place, list[Message]] = defaultdict(list)
+    for place, message in zip(
+        zip(map(Message.topic, messages), map(Message.partition, messages), strict=True),
+        messages,
+        strict=True,
+    ):
+        runs[place].append(message)  # type: ignore[index]
+    return [_slab(topic, number, run) for (topic, number), run in runs.items()]
+
+
+def _slab(topic: str, partition: int, run: list[Message]) -> Slab:
+    return Slab(
+        topic,
+        partition,
+        list(map(Message.offset, run)),  # type: ignore[arg-type]
+        [arrival for _, arrival in map(Message.timestamp, run)],
+        list(map(Message.key, run)),
+        list(map(Message.value, run)),
+    )
+
+
+def _event(
+    message: Message, ends: list[tuple[Place, int]], expired: list[Place]
+) -> None:
+    error, place = message.error(), (message.topic() or "", message.partition() or 0)
+    code = error.code() if error else None
+    if code == END_OF_PARTITION:
+        ends.append((place, message.offset() or 0))
+    elif code == OUT_OF_RANGE:
+        expired.append(place)
+    elif code in PASSING or (error and error.retriable()):
+        log.warning("between records: %s", error)
+    else:
+        raise KafkaException(error)
+
+
+def beyond(slab: Slab, offset: int) -> Slab | None:
+    """The records of a slab from an offset on, None where there are none."""
+    first = bisect_left(slab.offsets, offset)
+    if first == 0:
+        return slab
+    if first == len(slab.offsets):
+        return None
+    return Slab(
+        slab.topic,
+        slab.partition,
+        slab.offsets[first:],
+        slab.arrivals[first:],
+        slab.keys[first:],
+        slab.values[first:],
+    )
