@@ -1,0 +1,106 @@
+"""Texts of settings to values. Errors never repeat the text: it may be a secret."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_PAIR_BREAK = re.compile(r"\n|,(?=\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*=)")
+
+
+class WrongError(ValueError):
+    """A text that cannot be the value of its setting; carries the remedy."""
+
+    def __init__(self, reason: str, remedy: str = "Correct it") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
+def text(written: str) -> str:
+    """Any text that a line can hold."""
+    if not written.isprintable():
+        raise WrongError("holds a line break or control character", "Write one line")
+    return written.strip()
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def parse(written: str) -> int:
+        if (
+            not re.fullmatch(r"[0-9]{1,9}", written)
+            or not least <= int(written) <= most
+        ):
+            reason = f"is no whole number from {least} to {most:,}"
+            raise WrongError(reason, f"Write a number, {least} to {most:,}")
+        return int(written)
+
+    return parse
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def parse(written: str) -> str:
+        if written not in words:
+            listed = ", ".join(words)
+            raise WrongError(f"is not one of {listed}", f"Write one of {listed}")
+        return written
+
+    return parse
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """A URL of one of some schemes, unchanged."""
+    listed = " or ".join(f"{scheme}://" for scheme in schemes)
+
+    def parse(written: str) -> str:
+        try:
+            parts = urlsplit(written)
+            scheme, host = parts.scheme, parts.hostname
+            parts.port  # noqa: B018 - raises where the port is no number
+        except ValueError:
+            raise WrongError(
+                "is not a URL", f"Write a URL that begins with {listed}"
+            ) from None
+        if scheme not in schemes or not written.isprintable() or " " in written:
+            raise WrongError(
+                "is not such a URL", f"Write a URL that begins with {listed}"
+            )
+        if scheme in ("http", "https") and not host:
+            raise WrongError("names no host", f"Write {scheme}://host/...")
+        return written
+
+    return parse
+
+
+def address(written: str) -> tuple[str, int]:
+    """`host:port`; `[::1]:port` for IPv6."""
+    host, _, port = written.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise WrongError("is not host:port", "Write an address such as 127.0.0.1:9466")
+    return host, int(port)
+
+
+def paths(written: str) -> tuple[Path, ...]:
+    """Paths, separated by commas."""
+    found = tuple(Path(part.strip()) for part in written.split(",") if part.strip())
+    if not found:
+        raise WrongError(
+            "names no path", "Write a path, or several with commas between"
+        )
+    return found
+
+
+def pairs(written: str) -> dict[str, str]:
+    """`name=value` pairs, one a line or with commas between; values may hold commas."""
+    found: dict[str, str] = {}
+    for part in filter(None, (p.strip() for p in _PAIR_BREAK.split(written))):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise WrongError("is not name=value pairs", "Write name=value,name=value")
+        if name.strip() in found:
+            raise WrongError(f"names {name.strip()} twice", "Write each name once")
+        found[name.strip()] = value.strip()
+    return found
