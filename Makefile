@@ -50,6 +50,10 @@ dashboards: $(runtime) ## write dashboards/generated again
 rules: $(runtime) ## write the Prometheus rules of the example SLOs again
 	$(python) -m dbslo rules
 
+.PHONY: docs
+docs: $(runtime) ## write the generated pages of docs/reference again
+	$(python) -m dbslo.reference docs/reference
+
 .PHONY: clean
 clean: ## remove .venv and everything made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from tests.ground.jars import jars
 from tests.real.servers.java import java
@@ -103,7 +103,7 @@ class Kafka:
     @property
     def pid(self) -> int | None:
         """The process id of the broker, None before its start."""
-        return self._process and self._process.pid
+        return self._process.pid if self._process else None
 
     def admin(self) -> AdminClient:
         """An admin client of this broker."""

@@ -1,0 +1,121 @@
+"""The rules of the house, held by machine."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ground import figures
+
+ROOT = figures.ROOT
+VAGUE = re.compile(  # but for the names that http.server and socketserver ask for
+    r"^_?(process|handle(?!_error$)|do(?!_[A-Z]+$))_|(Manager|Helper|Util|Utils)$"
+)
+
+
+def _tracked() -> list[Path]:
+    """The repository's text files, as git lists them; all that ship with a clone."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        names = [str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if p.is_file()]
+    else:
+        listed = [git, "-C", str(ROOT), "ls-files", "-z"]
+        printed = subprocess.run(listed, check=True, capture_output=True, text=True)
+        names = printed.stdout.split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+class TestSize:
+    def test_no_module_is_longer_than_one_sitting(self) -> None:
+        lines = {f: len(f.read_text().splitlines()) for f in figures.modules()}
+        too_long = {
+            str(file.relative_to(ROOT)): count
+            for file, count in lines.items()
+            if count > figures.MODULE_LINES
+        }
+        assert too_long == {}
+
+    def test_no_function_is_longer_than_a_screen(self) -> None:
+        found = [f for file in figures.modules() for f in figures.functions(file)]
+        assert [f for f in found if f.lines > figures.LONGEST_LINES] == []
+
+    def test_docstrings_blanks_and_decorators_are_not_counted(self) -> None:
+        file = ROOT / "tests" / "ground" / "figures.py"
+        measured = {f.where.split()[-1]: f.lines for f in figures.functions(file)}
+        assert measured["percentile"] == 3
+        assert measured["main"] == 12
+
+
+class TestNames:
+    def test_no_name_is_vague(self) -> None:
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        vague = [
+            f"{file.relative_to(ROOT)}: {node.name}"
+            for file in figures.modules()
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, kinds) and VAGUE.search(node.name)
+        ]
+        assert vague == []
+
+
+class TestImports:
+    def test_the_contracts_hold(self) -> None:
+        linter = Path(sys.executable).with_name("lint-imports")
+        done = subprocess.run(
+            [linter, "--no-cache"],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+class TestPages:
+    def test_every_file_that_the_architecture_names_exists(self) -> None:
+        page = (ROOT / "ARCHITECTURE.md").read_text()
+        named = set(re.findall(r"`([a-z_./]+(?:/|\.[a-z]+))`", page))
+        parts = {name for name in named if "/" in name}
+        assert parts
+        assert [name for name in sorted(parts) if not (ROOT / name).exists()] == []
+
+
+# Split, so that this file does not find itself.
+PRIVATE = {
+    "a path of a machine": r"(?<![\w.])/(?:" + r"work|farm|home/\w+|Users/\w+|root)/",
+    "a shell job's folder": "bash_" + "jobs",
+    "a registry's host": r"pypi\.org/" + r"|registry\.npmjs|repo1?\.maven|proxy\.golang"
+    r"|deb\.debian|files\.pythonhosted",
+}
+ALLOWED = {  # where ../shared may be named
+    ".ci/run",
+}
+
+
+class TestWhatTheRepositoryTells:
+    @pytest.mark.parametrize("what", PRIVATE)
+    def test_no_file_names(self, what: str) -> None:
+        assert _finds(PRIVATE[what]) == []
+
+    def test_only_ci_knows_the_folder_beside_the_clone(self) -> None:
+        places = {line.partition(":")[0] for line in _finds(r"\.\./" + "shared")}
+        assert places <= ALLOWED
+
+
+def _finds(pattern: str) -> list[str]:
+    found = []
+    for file in _tracked():
+        try:
+            lines = file.read_text().splitlines()
+        except UnicodeDecodeError:  # a capture in binary form
+            continue
+        found += [
+            f"{file.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+            for number, line in enumerate(lines, 1)
+            if re.search(pattern, line)
+        ]
+    return found
