@@ -40,6 +40,10 @@ class Topics(msgspec.Struct, frozen=True):
             return found
         return DEBEZIUM if self.prefix_of(topic) is not None else AUTO
 
+    def is_source(self, topic: str) -> bool:
+        """Whether a topic is one of those that the fleet's events come in."""
+        return topic in self.shared or self.prefix_of(topic) is not None
+
     def subscription(self) -> list[str]:
         """What a consumer subscribes to: names, and `^` patterns for CDC topics."""
         patterns = [

@@ -195,9 +195,7 @@ class IngestWorker:
         flush = self._ingest.flush(
             self._positions.marks(clock_ms), self._inputs.known(), clock_ms
         )
-        self._transactions.write(
-            self._outbound(flush), self._offsets(), self._consumer
-        )
+        self._transactions.write(self._outbound(flush), self._offsets(), self._consumer)
         self._ingest.committed()
         self._unflushed, self._flushed_at = 0, begun
         self.flushes += 1

@@ -47,7 +47,9 @@ class Inputs:
             found = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException as error:
             if not self._known:
-                raise WorkerStoppedError(f"no broker answers: {reason(error)}") from error
+                raise WorkerStoppedError(
+                    f"no broker answers: {reason(error)}"
+                ) from error
             log.warning("no broker lists its topics: %s", reason(error))
             return
         partitions = {n: len(t.partitions) for n, t in found.items() if not t.error}
@@ -55,11 +57,8 @@ class Inputs:
         self._known = {
             name: count
             for name, count in sorted(partitions.items())
-            if name != self._output and self._is_source(name)
+            if name != self._output and self._topics.is_source(name)
         }
-
-    def _is_source(self, name: str) -> bool:
-        return name in self._topics.shared or self._topics.prefix_of(name) is not None
 
     def _check(self, partitions: int) -> None:
         if partitions == self._partitions:

@@ -10,16 +10,13 @@ from functools import partial
 from slo.model import VerdictChange
 from streams.batch import Batch
 from streams.evaluate import Evaluator, NotAssignedError
-from streams.kafka import TopicIdentity, WorkerStoppedError, log
+from streams.kafka import TopicIdentity, log
+from streams.runtimes.patience import patiently
 from streams.store import UNAVAILABLE, FencedError
 from streams.timing import Timings
 from streams.view import SeriesView
 
 STAGE = "evaluate"
-
-RETRIES = 8
-FIRST_PAUSE_S = 0.1
-"""A store that does not answer is asked again after 0.1, 0.2, ... 12.8 seconds."""
 
 EvaluatorOf = Callable[[int, int], Evaluator]
 """(partition, number of partitions) to a fresh evaluator."""
@@ -76,7 +73,7 @@ class Partitions:
                 own.cluster_id, own.topic_id, clock_ms=self._clock()
             )
 
-        self._next[partition] = _patiently(take)
+        self._next[partition] = patiently(take)
         self._held[partition] = evaluator
         self.checkpoints_ms = {**self.checkpoints_ms, partition: self._clock()}
         return self._next[partition]
@@ -110,9 +107,7 @@ class Partitions:
         reloaded = []
         for partition, evaluator in list(self._held.items()):
             try:
-                changes = self._saved(
-                    partition, partial(evaluator.tick, self._clock())
-                )
+                changes = self._saved(partition, partial(evaluator.tick, self._clock()))
             except ReloadedError:
                 reloaded.append(partition)
             else:
@@ -136,14 +131,3 @@ class Partitions:
     def _tell(self, changes: Sequence[VerdictChange]) -> None:
         if changes:
             self._told(changes)
-
-
-def _patiently(take: Callable[[], int]) -> int:
-    for attempt in range(RETRIES):
-        try:
-            return take()
-        except UNAVAILABLE as error:
-            pause = FIRST_PAUSE_S * 2**attempt
-            log.warning("the store does not answer, again in %g s: %s", pause, error)
-            time.sleep(pause)
-    raise WorkerStoppedError("the store does not answer: see the warnings before")

@@ -45,7 +45,9 @@ def polled(messages: Sequence[Message]) -> Polled:
 def _slabs(messages: Sequence[Message]) -> list[Slab]:
     runs: dict[Place, list[Message]] = defaultdict(list)
     for place, message in zip(
-        zip(map(Message.topic, messages), map(Message.partition, messages), strict=True),
+        zip(
+            map(Message.topic, messages), map(Message.partition, messages), strict=True
+        ),
         messages,
         strict=True,
     ):
