@@ -53,6 +53,7 @@ class SeriesState:
         "series",
         "status",
         "touched",
+        "unsaved",
         "verdict",
     )
 
@@ -68,6 +69,7 @@ class SeriesState:
         self.touched: set[int] = set()
         self.judged_ms = 0
         self.clamped = 0
+        self.unsaved = False  # its row in the store is out of date
 
     @property
     def timing(self) -> Timing:
@@ -81,7 +83,7 @@ class SeriesState:
 
         `tells_age`: it is what freshness is measured by, not what guards it.
         """
-        recount = self.recount
+        recount, self.unsaved = self.recount, True
         if not isinstance(recount, FreshnessRecount):
             self.touched.update(recount.touched(start_ms))
             return
@@ -105,6 +107,7 @@ class SeriesState:
     def settle(self) -> list[CountRow]:
         """Recount what was touched; the rows of the ledger that changed."""
         changed: list[CountRow] = []
+        self.unsaved = True
         recount, ledger, step = self.recount, self.ledger, self.recount.step_ms
         for slot in sorted(self.touched):
             found = recount.recount(slot, self.judged_ms)

@@ -102,7 +102,7 @@ def checkpoint(image: Image, now_ms: int) -> Checkpoint:
             for state in image.series.values()
             for page in sorted(state.ledger.dirty)
         ],
-        series=[_row(s) for s in image.series.values() if s.ledger.dirty],
+        series=[_row(s) for s in image.series.values() if s.unsaved],
         facts_from=(now_ms - FACTS_KEPT_MS) // HOUR,
         ledgers_from=_kept_from(image, now_ms) // PAGE_MS,
     )
@@ -134,5 +134,6 @@ def settled(image: Image, now_ms: int) -> None:
         fact.facts.evict(image.resident_hour)
     kept_from = _kept_from(image, now_ms)
     for state in image.series.values():
+        state.unsaved = False
         state.ledger.dirty.clear()
         state.ledger.forget(kept_from)
