@@ -1,0 +1,148 @@
+"""One suite for every store: the same stories on SQLite and on a real PostgreSQL."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from slo.model import HOUR, MINUTE, Verdict
+from slo.notice import Action, Channel
+from streams import pages
+from streams.evaluate import Evaluator
+from streams.partition import partition_of
+from streams.reading import views
+from streams.store import FencedError, PlacementError, WrongTopicError
+from tests.fleet import PLAN
+from tests.streams.bench import LAG, ROWS, T0, TOPICS, Bench, batch, broken, cell
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def url(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    server = request.getfixturevalue("postgres")
+    return server.url(server.database())
+
+
+@pytest.fixture
+def bench(url) -> Iterator[Bench]:
+    made = Bench(url)
+    yield made
+    made.store.close()
+
+
+def test_a_journal_and_a_checkpoint_load_the_same_image(bench, monkeypatch):
+    first = [cell(LAG, T0 + n * MINUTE, 0.2 if n % 4 else 5.0) for n in range(30)]
+    bench.apply(batch(T0 + HOUR, first))
+    before = bench.dump(T0 + HOUR)
+    bench.restart()
+    assert bench.dump(T0 + HOUR) == before
+    bench.apply(batch(T0 + HOUR, [], [(ROWS, T0, 1, 2)]))  # the restart's checkpoint
+    after = bench.dump(T0 + HOUR)
+    bench.restart()
+    assert bench.dump(T0 + HOUR) == after
+    assert after == sorted([*before, f"rows/orders\t{T0}\t1\t2"])
+
+
+def test_late_truth_reaches_facts_that_left_memory(bench):
+    bench.apply(batch(T0 + 5 * MINUTE, [cell(LAG, T0, 0.2, count=1)]))
+    later = T0 + 10 * HOUR
+    bench.apply(batch(later, [cell(LAG, later, 0.2)]), clock_ms=pages.CHECKPOINT_MS)
+    bench.apply(batch(later, []), clock_ms=3 * pages.CHECKPOINT_MS)
+    bench.apply(batch(later, [cell(LAG, T0, 5.0, count=2)]))
+    assert bench.dump(later)[0] == f"lag/orders-a\t{T0}\t0\t1"
+    bench.apply(batch(later, [cell(LAG, T0, 0.2, count=1)]))
+    assert bench.dump(later)[0] == f"lag/orders-a\t{T0}\t0\t1", (
+        "the greater count stays"
+    )
+
+
+# -- stories ----------------------------------------------------------------------
+
+
+def test_a_broken_replica_pages_once_and_resolves_by_itself(bench):
+    changes = broken(bench, 60, 10, 180)
+    mine = [(c.from_, c.to) for c in changes if c.slo == "lag"]
+    assert mine[0] == ("unknown", "ok")
+    assert mine.count(("watch", "page")) == 1
+    told = bench.store.letters()
+    assert [
+        (t.key, t.notice.action) for t in told if t.notice.channel is Channel.PAGE
+    ] == [("dbslo/prod/databases/orders", Action.RESOLVE)]
+    (incident,) = bench.store.incidents()
+    assert incident.members == ("lag/orders-a",)
+    assert incident.resolved_ms is not None
+
+
+def test_an_incident_in_the_store_survives_a_restart(bench):
+    broken(bench, 60, 30, 80)
+    (letter,) = [t for t in bench.store.letters() if t.notice.channel is Channel.PAGE]
+    assert letter.notice.action is Action.TRIGGER
+    bench.restart()
+    assert [i.key for i in bench.evaluator.open_incidents] == [letter.key]
+    (lag,) = [v for v in views(PLAN, bench.store, TOPICS) if v.series.slo.name == "lag"]
+    assert lag.status.verdict is Verdict.PAGE
+    assert lag.alert.level is Verdict.PAGE
+
+
+def test_an_input_of_ours_that_gives_no_mark_is_unknown_not_bad(bench):
+    bench.apply(batch(T0 + 5 * MINUTE, [cell(LAG, T0, 0.2)]), clock_ms=1_000)
+    assert bench.evaluator.tick(5_000) == []
+    changes = bench.evaluator.tick(7_000)
+    assert {(c.to, c.reason) for c in changes} == {
+        ("unknown", "our own ingest gave no mark of cloudwatch[0] for 6s")
+    }
+    back = bench.apply(batch(T0 + 6 * MINUTE, []), clock_ms=8_000)
+    assert ("lag", "unknown", "ok") in {(c.slo, c.from_, c.to) for c in back}
+
+
+# -- the fence --------------------------------------------------------------------
+
+
+def test_a_zombie_changes_no_row_neither_by_batch_nor_by_tick(bench):
+    zombie = bench.evaluator
+    bench.apply(batch(T0 + MINUTE, [cell(LAG, T0, 0.2)]), clock_ms=1_000)
+    bench.restart()
+    before = bench.dump(T0 + HOUR)
+    with pytest.raises(FencedError):
+        zombie.apply([batch(T0 + MINUTE, [cell(LAG, T0, 9.0)])], 2, 1_000)
+    assert bench.dump(T0 + HOUR) == before
+    zombie.assigned()
+    bench.next = 1
+    with pytest.raises(FencedError):
+        bench.apply(batch(T0 + MINUTE, [cell(LAG, T0, 9.0)]))
+
+
+def test_a_tick_of_a_zombie_is_fenced_too(bench):
+    bench.apply(batch(T0 + 5 * MINUTE, [cell(LAG, T0, 0.2)]), clock_ms=1_000)
+    zombie = bench.evaluator
+    bench.restart()
+    with pytest.raises(FencedError):
+        zombie.tick(60_000)
+
+
+def test_offsets_with_holes_are_no_reason_to_stop(bench):
+    evaluator = bench.evaluator
+    for after in (1, 3, 7, 12):
+        evaluator.apply([batch(T0 + after * MINUTE, [cell(LAG, T0, 0.2)])], after, 0)
+    assert bench.evaluator.store.progress(0).next == 12
+
+
+# -- whose offsets are they? --------------------------------------------------------
+
+
+def test_offsets_of_another_kafka_cluster_or_topic_are_refused(bench):
+    bench.evaluator.assigned("kafka-1", "topic-1")
+    bench.store.take(7, "kafka-1", "topic-1")
+    with pytest.raises(WrongTopicError, match="topic topic-1, this is topic-2"):
+        bench.store.take(7, "kafka-1", "topic-2")
+    with pytest.raises(WrongTopicError, match="Kafka cluster kafka-1, this is kafka-2"):
+        bench.store.take(7, "kafka-2", "topic-1")
+
+
+def test_a_cluster_with_history_does_not_change_its_partition(bench):
+    bench.apply(batch(T0, []))
+    count = next(n for n in range(2, 99) if partition_of("orders", n) != 0)
+    there = partition_of("orders", count)
+    moved = Evaluator(PLAN, bench.store, TOPICS, partition=there, partitions=count)
+    with pytest.raises(PlacementError, match=f"orders from 0 to {there}"):
+        moved.assigned()
