@@ -1,16 +1,33 @@
-"""The ledger: good and total per bucket of one series, with running totals.
+"""The ledger: good and total per bucket of one series.
 
-A window is the difference of two running totals, found by bisection. Counts are
-set from facts, so setting a bucket twice changes nothing.
+A window is the difference of two running totals. Counts are set from facts, so
+setting a bucket twice changes nothing.
+
+Memory: a bucket is a start and three totals, 32 bytes (48 where slices and the events
+behind them differ). `evict` folds an hour that is saved into one such row, so minutes
+over 30 days take 2,300 rows, of which the newest day and two hours are fine.
 """
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from slo.model import DAY, Counts
+from slo.folding import ENDLESS_MS, NEVER, PAGE_MS, Folding, LostPageError
+from slo.model import HOUR, Counts
+from slo.pages import packed, unpacked
+from slo.totals import BadSlot, RunningTotals, Sums
+
+__all__ = [
+    "FINE_MS",
+    "PAGE_MS",
+    "LostPageError",
+    "Row",
+    "SeriesLedger",
+    "Window",
+]
+
+FINE_MS = 26 * HOUR
+"""What `evict` should leave fine: a day's window, and what its sources may be late."""
 
 Row = tuple[int, int, int, int, int]
 """(start_ms, good, total, events good, events total); the last two repeat the first
@@ -28,175 +45,239 @@ class Window(msgspec.Struct, frozen=True, gc=False):
 class SeriesLedger:
     """The buckets of one series, oldest first.
 
-    Buckets later than `first known` change nothing in the monotone counters:
-    `known_good` and `known_bad` hold what each bucket said when it was first set.
+    `first` is the start of the oldest bucket ever observed, held or not. `known_good`
+    and `known_bad` hold what each bucket said when it was first set; corrections
+    never change them. `dirty` are the pages that changed since they were saved; the
+    caller clears it. `fetch` reads a saved page back; without it nothing is folded.
     """
 
     __slots__ = (
-        "_clean",
-        "_events_good",
-        "_events_total",
-        "_good",
-        "_running",
-        "_starts",
-        "_total",
+        "_folding",
+        "_gone",
+        "_history_page",
+        "_totals",
         "dirty",
+        "first",
+        "history_dirty",
         "known_bad",
         "known_good",
-        "last_bad",
         "revisions",
     )
 
-    def __init__(self) -> None:
-        self._starts = array("q")
-        self._good = array("q")
-        self._total = array("q")
-        self._events_good = array("q")
-        self._events_total = array("q")
-        self._running: tuple[array[int], ...] = tuple(array("q", [0]) for _ in range(4))
-        self._clean = 0
+    def __init__(self, fetch: Callable[[int], bytes | None] | None = None) -> None:
+        self._totals = RunningTotals()
+        self._folding = Folding(self._totals, fetch)
+        self._gone: set[int] = set()  # starts of buckets that were taken out again
+        self._history_page = NEVER
+        self.history_dirty = False
         self.dirty: set[int] = set()
+        self.first: int | None = None
         self.known_good = 0
         self.known_bad = 0
-        self.last_bad = -1
         self.revisions = 0
 
     def __len__(self) -> int:
-        return len(self._starts)
-
-    @property
-    def first(self) -> int | None:
-        """Start of the oldest bucket, None while nothing was observed."""
-        return self._starts[0] if self._starts else None
+        return len(self._totals.starts)
 
     @property
     def last(self) -> int | None:
-        """Start of the newest bucket."""
-        return self._starts[-1] if self._starts else None
+        """Start of the newest bucket, None while nothing is held."""
+        starts = self._totals.starts
+        return starts[-1] if starts else None
+
+    @property
+    def last_bad(self) -> int:
+        """Start of the newest bucket with anything bad, -1 where there is none."""
+        totals = self._totals
+        at = totals.last_bad()
+        if at >= 0 and self._folding.unfold(totals.starts[at] // PAGE_MS):
+            at = totals.last_bad()
+        return totals.starts[at] if at >= 0 else -1
+
+    # -- setting buckets ---------------------------------------------------------
 
     def put(self, start_ms: int, counts: Counts, events: Counts | None = None) -> bool:
-        """Set a bucket; whether the ledger changed."""
-        events = events or counts
-        row = (start_ms, counts.good, counts.total, events.good, events.total)
-        at = self._place(start_ms)
-        if at < len(self._starts) and self._starts[at] == start_ms:
-            if self._row(at) == row:
-                return False
-            self._replace(at, row)
+        """Set a bucket; whether the ledger changed. One without total is taken out.
+
+        `events` are what a slice was made of, where that is not the counts.
+        """
+        good, total = counts.good, counts.total
+        totals = self._totals
+        starts = totals.starts
+        if not total or (starts and start_ms <= starts[-1]) or start_ms in self._gone:
+            return self._set(start_ms, counts, events or counts)
+        if events is not None and events != counts:
+            totals.split()
+        totals.append(start_ms, total - good, total)
+        if len(totals.columns) == 5:
+            totals.append_events(events or counts)
+        self.known_good += good
+        self.known_bad += total - good
+        self.dirty.add(start_ms // PAGE_MS)
+        if self.first is None:
+            self.first = start_ms
+        return True
+
+    def _set(self, start_ms: int, counts: Counts, events: Counts) -> bool:
+        """Set any bucket, wherever it belongs."""
+        if not counts.total:
+            return self.remove(start_ms)
+        held, at = self._find(start_ms)
+        totals = self._totals
+        row = (counts.bad, counts.total, 1, events.bad, events.total)
+        if held and totals.between(at, at + 1) == row:
+            return False
+        wide = 5 if events != counts else 3
+        totals.splice(at, at + held, (start_ms,), [(value,) for value in row[:wide]])
+        self._know(start_ms, counts, known=held)
+        self._touch(start_ms)
+        if self.first is None or start_ms < self.first:
+            self.first = start_ms
+        return True
+
+    def _know(self, start_ms: int, counts: Counts, *, known: bool) -> None:
+        """Count a bucket when it is first set; one that comes back is a revision."""
+        if known or start_ms in self._gone:
+            self._gone.discard(start_ms)
             self.revisions += 1
         else:
-            self._insert(at, row)
             self.known_good += counts.good
             self.known_bad += counts.bad
-        self._clean = min(self._clean, at)
-        self.dirty.add(start_ms // DAY)
-        if counts.bad and start_ms > self.last_bad:
-            self.last_bad = start_ms
-        return True
 
     def remove(self, start_ms: int) -> bool:
         """Take a bucket out again, where its facts no longer say anything."""
-        at = self._place(start_ms)
-        if at == len(self._starts) or self._starts[at] != start_ms:
+        held, at = self._find(start_ms)
+        if not held:
             return False
-        for column in self._columns():
-            del column[at]
-        self._clean = min(self._clean, at)
+        self._totals.splice(at, at + 1, (), ((), (), ()))
+        self._gone.add(start_ms)
         self.revisions += 1
-        self.dirty.add(start_ms // DAY)
+        self._touch(start_ms)
+        if start_ms == self.first:
+            self.first = next((row[0] for row in self.rows()), None)
         return True
+
+    def _find(self, start_ms: int) -> tuple[bool, int]:
+        """Whether a bucket is held, and its place."""
+        self._folding.unfold(start_ms // PAGE_MS)
+        at = self._totals.place(start_ms)
+        starts = self._totals.starts
+        return at < len(starts) and starts[at] == start_ms, at
+
+    def _touch(self, start_ms: int) -> None:
+        page = start_ms // PAGE_MS
+        self.dirty.add(page)
+        if page < self._history_page:
+            self.history_dirty = True
+
+    # -- looking -----------------------------------------------------------------
 
     def window(self, start_ms: int, end_ms: int) -> Window:
         """The buckets that start in [start, end)."""
-        self._tidy()
-        low, high = self._place(start_ms), self._place(end_ms)
-        good, total, events_good, events_total = (
-            column[high] - column[low] for column in self._running
-        )
+        self._folding.cut(start_ms)
+        self._folding.cut(end_ms)
+        totals = self._totals
+        at, upto = totals.place(start_ms), totals.place(max(start_ms, end_ms))
+        bad, total, buckets, events_bad, events_total = totals.between(at, upto)
         return Window(
-            Counts(good, total), Counts(events_good, events_total), high - low
+            Counts(total - bad, total),
+            Counts(events_total - events_bad, events_total),
+            buckets,
         )
 
-    def rows(self, start_ms: int = 0, end_ms: int = 1 << 62) -> Iterator[Row]:
+    def since(self, moments: Sequence[int]) -> list[Sums]:
+        """The sums of the buckets from each moment on, to the newest."""
+        cut = self._folding.cut
+        for moment in moments:
+            cut(moment)
+        place = self._totals.place
+        return self._totals.since([place(moment) for moment in moments])
+
+    def bad_slots(self, start_ms: int, slot_ms: int) -> Iterator[BadSlot]:
+        """The slots of `slot_ms`, from the one of a moment on, that hold anything bad.
+
+        (number, bad, total, whether no bucket lies between it and the one before).
+        """
+        self._folding.unfold_from(start_ms // slot_ms * slot_ms)
+        return self._totals.bad_slots(start_ms, slot_ms)
+
+    def rows(self, start_ms: int = 0, end_ms: int = ENDLESS_MS) -> Iterator[Row]:
         """The buckets that start in [start, end), oldest first."""
-        for at in range(self._place(start_ms), self._place(end_ms)):
-            yield self._row(at)
+        self._folding.unfold_from(start_ms, end_ms)
+        totals = self._totals
+        at, upto = totals.place(start_ms), totals.place(max(start_ms, end_ms))
+        bad, total, _, *events = totals.values(at, upto)
+        events_bad, events_total = events or (bad, total)
+        starts = totals.starts[at:upto]
+        for start, b, t, eb, et in zip(
+            starts, bad, total, events_bad, events_total, strict=True
+        ):
+            yield start, t - b, t, et - eb, et
 
-    def forget(self, before_ms: int) -> None:
-        """Drop buckets that no window serves any more."""
-        count = self._place(before_ms)
-        if count == 0:
-            return
-        for column in self._columns():
-            del column[:count]
-        for column in self._running:
-            del column[1:]
-        self._clean = 0
+    # -- pages -------------------------------------------------------------------
 
-    # -- pages -----------------------------------------------------------------
-
-    def page(self, day: int) -> bytes:
-        """The buckets of a day, packed for the store."""
-        return msgspec.msgpack.encode(list(self.rows(day * DAY, (day + 1) * DAY)))
+    def page(self, page: int) -> bytes:
+        """The buckets of an hour, packed for the store."""
+        self._folding.unfold(page)
+        at, upto = self._folding.span(page)
+        gone = [start for start in self._gone if start // PAGE_MS == page]
+        totals = self._totals
+        return packed(totals.starts[at:upto], totals.values(at, upto), gone)
 
     def restore(self, data: bytes) -> None:
-        """Put a packed day back; the first-known counters are kept elsewhere."""
-        known, dirty, revisions = (self.known_good, self.known_bad), set(self.dirty), 0
-        revisions = self.revisions
-        for start, good, total, events_good, events_total in msgspec.msgpack.decode(
-            data, type=list[Row]
-        ):
-            self.put(start, Counts(good, total), Counts(events_good, events_total))
-        self.known_good, self.known_bad = known
-        self.dirty, self.revisions = dirty, revisions
+        """Put a packed hour back, in place of what memory holds of it.
 
-    # -- columns ---------------------------------------------------------------
+        The first-known counters, revisions and `dirty` are kept elsewhere.
+        """
+        page = unpacked(data)
+        self._gone.update(page.gone)
+        if page.total:
+            self._folding.spread(page)
+            if self.first is None or page.first_ms < self.first:
+                self.first = page.first_ms
 
-    def _columns(self) -> "tuple[array[int], ...]":
-        return (
-            self._starts,
-            self._good,
-            self._total,
-            self._events_good,
-            self._events_total,
+    def forget(self, before_ms: int) -> None:
+        """Drop whole hours that no window serves any more; `first` stays."""
+        page = before_ms // PAGE_MS
+        self._folding.forget(page)
+        self.dirty = {one for one in self.dirty if one >= page}
+        self._gone = {start for start in self._gone if start // PAGE_MS >= page}
+
+    def evict(self, page: int) -> None:
+        """Fold the saved hours before an hour number, one row each.
+
+        The newest hour stays, and so does what is dirty.
+        """
+        last = self.last
+        if last is not None:
+            self._folding.fold(min(page, last // PAGE_MS), self.dirty)
+
+    def history(self, page: int) -> bytes:
+        """The sums of all hours before an hour number, packed for the store.
+
+        With it, a ledger is loaded without their pages. Save it anew when it is
+        `history_dirty`, together with the pages, and clear that.
+        """
+        last = self.last
+        page = page if last is None else min(page, last // PAGE_MS)
+        hours = list(self._folding.pages(NEVER, page))
+        sums = [self._totals.between(*self._folding.span(one)) for one in hours]
+        columns = [[one[c] for one in sums] for c in range(5)]
+        gone = [start for start in self._gone if start // PAGE_MS < page]
+        self._history_page = page
+        held = packed([one * PAGE_MS for one in hours], columns, gone)
+        return msgspec.msgpack.encode((page, self.first, held))
+
+    def restore_history(self, data: bytes) -> int:
+        """Put the sums of old hours back into an empty ledger; the first fine page.
+
+        Pages from that hour number on are to be restored beside it.
+        """
+        page, self.first, sums = msgspec.msgpack.decode(
+            data, type=tuple[int, int | None, bytes]
         )
-
-    def _row(self, at: int) -> Row:
-        return (
-            self._starts[at],
-            self._good[at],
-            self._total[at],
-            self._events_good[at],
-            self._events_total[at],
-        )
-
-    def _place(self, start_ms: int) -> int:
-        starts = self._starts
-        if starts and start_ms > starts[-1]:
-            return len(starts)
-        return bisect_left(starts, start_ms)
-
-    def _replace(self, at: int, row: Row) -> None:
-        for column, value in zip(self._columns(), row, strict=True):
-            column[at] = value
-
-    def _insert(self, at: int, row: Row) -> None:
-        if at == len(self._starts):
-            for column, value in zip(self._columns(), row, strict=True):
-                column.append(value)
-        else:
-            for column, value in zip(self._columns(), row, strict=True):
-                column.insert(at, value)
-
-    def _tidy(self) -> None:
-        """Bring the running totals up to date, from the first changed bucket on."""
-        size = len(self._starts)
-        if self._clean == size and len(self._running[0]) == size + 1:
-            return
-        for running, column in zip(self._running, self._columns()[1:], strict=True):
-            del running[self._clean + 1 :]
-            total = running[self._clean]
-            for value in column[self._clean :]:
-                total += value
-                running.append(total)
-        self._clean = size
+        held = unpacked(sums)
+        self._gone.update(held.gone)
+        self._totals.splice(0, 0, held.starts, held.columns)
+        self._folding.fine_page = self._history_page = page
+        return page

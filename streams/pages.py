@@ -2,6 +2,7 @@
 
 import msgspec
 
+from slo.ledger import PAGE_MS
 from slo.model import DAY, HOUR, MINUTE
 from slo.recount import FreshnessRecount
 from streams.batch import Batch
@@ -13,8 +14,6 @@ FACTS_KEPT_MS = 4 * DAY
 
 LEDGER_MARGIN_MS = DAY
 """Buckets are kept for this long beyond the longest window that reads them."""
-
-PAGE_MS = DAY
 
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 CHECKPOINT_MS = MINUTE

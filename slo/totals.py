@@ -1,0 +1,145 @@
+"""Running totals over rows in order of time: a window is one subtraction.
+
+The store of a ledger, without any meaning: rows have a start and three sums (bad,
+total, buckets), or five where the events behind slices are not the counts.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+
+from slo.model import Counts
+
+Sums = tuple[int, int, int, int, int]
+"""(bad, total, buckets, events bad, events total) of a stretch of rows."""
+
+BadSlot = tuple[int, int, int, bool]
+"""(number, bad, total, whether no row lies between it and the bad slot before)."""
+
+
+class RunningTotals:
+    """Rows by start, in ms; each column holds the sum of all rows before each row.
+
+    A row appended costs an append per column. One that comes late, or changes, also
+    moves the totals after it, so it costs as much as there are rows after it.
+    """
+
+    __slots__ = ("columns", "starts")
+
+    def __init__(self) -> None:
+        self.starts = array("q")
+        self.columns = tuple(array("q", [0]) for _ in range(3))
+
+    def append(self, start_ms: int, bad: int, total: int) -> None:
+        """A row of one bucket after all others."""
+        self.starts.append(start_ms)
+        columns = self.columns
+        column = columns[0]
+        column.append(column[-1] + bad)
+        column = columns[1]
+        column.append(column[-1] + total)
+        column = columns[2]
+        column.append(column[-1] + 1)
+
+    def append_events(self, events: Counts) -> None:
+        """The events behind the row just appended, where they have columns."""
+        bad, total = self.columns[3:]
+        bad.append(bad[-1] + events.total - events.good)
+        total.append(total[-1] + events.total)
+
+    def split(self) -> None:
+        """Give the events columns of their own; until now they were the counts."""
+        if len(self.columns) == 3:
+            bad, total, buckets = self.columns
+            self.columns = (bad, total, buckets, bad[:], total[:])
+
+    def splice(
+        self, at: int, upto: int, starts: Sequence[int], sums: Sequence[Sequence[int]]
+    ) -> None:
+        """Put rows in the place of those in [at, upto); `sums` are three or five."""
+        if len(sums) == 5:
+            self.split()
+        elif len(self.columns) == 5:
+            sums = (*sums, sums[0], sums[1])
+        self.starts[at:upto] = array("q", starts)
+        after = at + len(starts) + 1
+        for column, values in zip(self.columns, sums, strict=True):
+            before = column[upto]
+            column[at : upto + 1] = array("q", accumulate(values, initial=column[at]))
+            by = column[after - 1] - before
+            if by:
+                column[after:] = array("q", [total + by for total in column[after:]])
+
+    def fold(self, at: int, upto: int, start_ms: int) -> None:
+        """Make one row of those in [at, upto), of which there is at least one."""
+        self.starts[at] = start_ms
+        del self.starts[at + 1 : upto]
+        for column in self.columns:
+            del column[at + 1 : upto]
+
+    def drop(self, count: int) -> None:
+        """Drop the oldest rows."""
+        del self.starts[:count]
+        for column in self.columns:
+            del column[:count]
+
+    # -- looking -----------------------------------------------------------------
+
+    def place(self, moment_ms: int) -> int:
+        """The first row that starts at or after a moment."""
+        return bisect_left(self.starts, moment_ms)
+
+    def between(self, at: int, upto: int) -> Sums:
+        """The sums of the rows in [at, upto)."""
+        bad, total, buckets, *events = (c[upto] - c[at] for c in self.columns)
+        events_bad, events_total = events or (bad, total)
+        return bad, total, buckets, events_bad, events_total
+
+    def values(self, at: int, upto: int) -> list[list[int]]:
+        """What each row in [at, upto) adds to each of the three or five columns."""
+        return [
+            [after - before for before, after in pairwise(column[at : upto + 1])]
+            for column in self.columns
+        ]
+
+    def since(self, places: Sequence[int]) -> list[Sums]:
+        """The sums from each place to the newest row."""
+        bad, total, buckets = self.columns[:3]
+        if len(self.columns) == 5:
+            upto = len(self.starts)
+            return [self.between(at, upto) for at in places]
+        all_bad, all_total, all_buckets = bad[-1], total[-1], buckets[-1]
+        found: list[Sums] = []
+        for at in places:
+            b, t = all_bad - bad[at], all_total - total[at]
+            found.append((b, t, all_buckets - buckets[at], b, t))
+        return found
+
+    def last_bad(self) -> int:
+        """The newest row with anything bad, -1 where there is none."""
+        bad = self.columns[0]
+        return bisect_left(bad, bad[-1]) - 1
+
+    def bad_slots(self, start_ms: int, slot_ms: int) -> Iterator[BadSlot]:
+        """The slots, from the one of a moment on, that hold anything bad.
+
+        A slot is all rows that start in one multiple of `slot_ms`. Stretches without
+        anything bad are skipped by bisection.
+        """
+        starts, bad, total = self.starts, self.columns[0], self.columns[1]
+        size = len(starts)
+        at = self.place(start_ms // slot_ms * slot_ms)
+        upto = -1
+        while (first := bisect_right(bad, bad[at], at) - 1) < size:
+            slot = starts[first] // slot_ms
+            begin, end = slot * slot_ms, (slot + 1) * slot_ms
+            low = first
+            while low > at and starts[low - 1] >= begin:
+                low -= 1
+            joined = low == upto
+            upto = first + 1
+            while upto < size and starts[upto] < end:
+                upto += 1
+            yield slot, bad[upto] - bad[low], total[upto] - total[low], joined
+            at = upto
