@@ -32,14 +32,9 @@ LOOK_EVERY_S = 0.1
 OWNER = "embedded"
 
 
-class EmbeddedSettings(msgspec.Struct, frozen=True):
-    """How an embedded engine runs.
+class Pace(msgspec.Struct, frozen=True):
+    """How often an embedded engine saves, by real time: a fold, or marks alone."""
 
-    `run` names the life of its broker, whose offsets mean nothing to the next one. A
-    fold is saved after `flush_ms` of real time, marks alone after `idle_ms`.
-    """
-
-    run: str
     flush_ms: int = 100
     idle_ms: int = 250
 
@@ -47,25 +42,29 @@ class EmbeddedSettings(msgspec.Struct, frozen=True):
 class Embedded:
     """The whole engine in a thread of this process.
 
+    `run` names the life of the broker, whose offsets mean nothing to the next one.
     `clock` gives epoch ms and may be a trace's own; `told` gets changes of verdict
     after they are saved, in the engine's thread. Others may produce into `bootstrap`;
     only `producer()` waits where the broker would forget.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - both stages, and how they run
         self,
         ingest: Ingest,
         evaluator: Evaluator,
         topics: Topics,
-        settings: EmbeddedSettings,
         clock: Callable[[], int],
+        *,
+        run: str,
         told: Callable[[Sequence[VerdictChange]], None] = lambda _: None,
+        pace: Pace = Pace(),  # noqa: B008 - immutable
     ) -> None:
         self.failure: BaseException | None = None
         self._ingest = ingest
         self._evaluator = evaluator
         self._topics = topics
-        self._settings = settings
+        self._run = run
+        self._pace = pace
         self._clock = clock
         self._told = told
         self._broker = MockBroker()
@@ -176,7 +175,7 @@ class Embedded:
     def _due(self, *, read: bool) -> bool:
         if not read and self._saved_ms < self._asked_ms:
             return True  # somebody waits for the end, and nothing more comes
-        own = self._settings
+        own = self._pace
         due_ms = own.flush_ms if self._unflushed else own.idle_ms
         return (time.monotonic() - self._flushed_at) * 1000 >= due_ms
 
@@ -235,7 +234,7 @@ class Embedded:
             SourceOffset(*p, self._positions.next(p), self._ingest.metadata(*p))
             for p in self._positions.places()
         ]
-        extras = Extras(self._settings.run, sources, flush.dead_letters)
+        extras = Extras(self._run, sources, flush.dead_letters)
         changes = self._evaluator.apply(
             batches, self._next + 1, clock_ms, extras=extras
         )
@@ -264,7 +263,7 @@ class Embedded:
             lambda: evaluator.assigned(OWNER, OWNER, clock_ms=self._clock())
         )
         held = []
-        for source in self._evaluator.store.source_offsets(self._settings.run):
+        for source in self._evaluator.store.source_offsets(self._run):
             place = (source.topic, source.partition)
             self._positions.hold(place, source.next)
             self._ingest.assigned(*place, source.metadata)

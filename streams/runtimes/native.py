@@ -20,7 +20,12 @@ from streams.kafka import (
 )
 from streams.runtimes.batches import BatchReader
 from streams.runtimes.marks import Positions
-from streams.runtimes.partitions import EvaluatorOf, Partitions, ReloadedError
+from streams.runtimes.partitions import (
+    EvaluatorOf,
+    Partitions,
+    ReloadedError,
+    expired,
+)
 from streams.runtimes.polled import Place, polled
 from streams.slab import Slab
 from streams.timing import Timings
@@ -113,7 +118,7 @@ class EvaluateWorker:
         messages = self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
         found = polled(messages)
         for place in found.expired:
-            raise WorkerStoppedError(_expired(place, self._positions.next(place)))
+            raise WorkerStoppedError(expired(place[1], self._positions.next(place)))
         slabs = self._positions.fresh(found, self._clock())
         for slab in slabs:
             self._apply(slab)
@@ -121,9 +126,18 @@ class EvaluateWorker:
             self._hint()
         if time.monotonic() - self._ticked_at >= TICK_SECONDS:
             self._ticked_at = time.monotonic()
-            for partition in self.partitions.tick():
-                self._seek((self._settings.observations, partition))
+            self._tick()
         return sum(len(slab.offsets) for slab in slabs)
+
+    def _tick(self) -> None:
+        for partition in self.partitions.tick():
+            self._seek((self._settings.observations, partition))
+        lag = {}
+        for place in self._positions.places():
+            offset = Offset(*place)
+            _, end = self._consumer.get_watermark_offsets(offset, cached=True)
+            lag[place] = max(end - self._positions.next(place), 0)
+        self.lag = lag
 
     def _apply(self, slab: Slab) -> None:
         place = (slab.topic, slab.partition)
@@ -165,12 +179,3 @@ class EvaluateWorker:
         self._positions.hold(place, offset)
         self._consumer.incremental_unassign([Offset(*place)])
         self._consumer.incremental_assign([Offset(*place, offset or OFFSET_BEGINNING)])
-
-
-def _expired(place: Place, offset: int) -> str:
-    topic, partition = place
-    return (
-        f"{topic}[{partition}] no longer holds offset {offset}, where the store stopped:"
-        " what lies between was never counted. Keep the topic longer; to go on without"
-        " it, start with an empty store"
-    )

@@ -10,7 +10,7 @@ from functools import partial
 from slo.model import VerdictChange
 from streams.batch import Batch
 from streams.evaluate import Evaluator, NotAssignedError
-from streams.kafka import TopicIdentity, log
+from streams.kafka import TopicIdentity, WorkerStoppedError, log
 from streams.runtimes.patience import patiently
 from streams.store import UNAVAILABLE, FencedError
 from streams.timing import Timings
@@ -78,6 +78,18 @@ class Partitions:
         self.checkpoints_ms = {**self.checkpoints_ms, partition: self._clock()}
         return self._next[partition]
 
+    def begin(self, partition: int, earliest: int) -> int:
+        """Take a partition over; where to read it from, whose log begins at `earliest`.
+
+        A store that is new begins where the log does. Raises WorkerStoppedError where
+        records that the store waits for have expired.
+        """
+        start = self.assigned(partition)
+        if 0 < start < earliest:
+            raise WorkerStoppedError(expired(partition, start))
+        self._next[partition] = start or earliest
+        return self._next[partition]
+
     def revoked(self, partition: int) -> None:
         """Let a partition go; the store has all of it."""
         evaluator = self._held.pop(partition, None)
@@ -131,3 +143,12 @@ class Partitions:
     def _tell(self, changes: Sequence[VerdictChange]) -> None:
         if changes:
             self._told(changes)
+
+
+def expired(partition: int, offset: int) -> str:
+    """What to say, and to do, where batches expired before they were evaluated."""
+    return (
+        f"the observations topic no longer holds offset {offset} of partition"
+        f" {partition}, where the store stopped: what lies between was never counted."
+        " Keep the topic longer; to go on without it, start with an empty store"
+    )

@@ -1,0 +1,289 @@
+"""Stage 2 as a Faust worker: the same evaluators, fed by an agent.
+
+Faust's own offsets, tables, windows and `exactly_once` are not leant on. Its driver's
+consumer is overridden so that it reads committed records only, starts where the store
+stopped, and lets us notice any record that it left out.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from threading import Event
+from typing import Any, cast
+
+import faust
+from aiokafka.consumer import fetcher
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from slo.model import SECOND, VerdictChange
+from streams.kafka import SESSION_MS, Connection, WorkerStoppedError, identify, log
+from streams.runtimes.batches import BatchReader
+from streams.runtimes.native import EvaluateSettings
+from streams.runtimes.partitions import EvaluatorOf, Partitions, ReloadedError
+from streams.runtimes.security import security
+from streams.timing import Timings
+from streams.view import SeriesView
+
+READ_COMMITTED = "read_committed"
+MAX_FETCH_BYTES = 4 * 1024 * 1024
+TICK_SECONDS = 1.0
+LOOK_SECONDS = 0.05
+STOP_SECONDS = 15.0
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """The driver reads what was aborted, too; ours what was committed."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = READ_COMMITTED  # noqa: SLF001
+        return consumer
+
+    async def on_start(self) -> None:
+        """Connect, and see that the override has held."""
+        await super().on_start()
+        level = self._ensure_consumer()._fetcher._isolation_level  # noqa: SLF001
+        if level != fetcher.READ_COMMITTED:
+            raise WorkerStoppedError(
+                f"Faust's consumer reads at isolation level {level}: this version of"
+                " faust-streaming or aiokafka is not one that we know"
+            )
+
+
+class _Consumer(driver.Consumer):
+    """The driver's consumer, seeking where our store stopped.
+
+    Faust's recovery ends in `perform_seek`, which goes to the group's offsets, after
+    any seek of ours. A message carries the number of seeks before it was fetched, and
+    the offset that it was fetched after: a record that is left out on its way to the
+    agent is missed there.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.seeks = 0
+        self._fetched: dict[TP, int] = {}
+        self._links: dict[tuple[TP, int], int] = {}
+        super().__init__(*args, **kwargs)
+
+    @property
+    def _partitions(self) -> Partitions:
+        return cast(_Transport, self.transport).partitions
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let partitions go; the next seek takes back those that stay ours."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._partitions.revoked(tp.partition)
+
+    async def perform_seek(self) -> None:
+        """Seek every partition to where its store stopped, and see that it is there."""
+        self.seeks += 1
+        places = sorted(self.assignment())
+        if not places:
+            return
+        earliest = await self.earliest_offsets(*places)
+        starts = {
+            tp: self._partitions.begin(tp.partition, earliest[tp]) for tp in places
+        }
+        await self.seek_wait(starts)
+        self._fetched = dict(starts)
+        self._committed_offset.update(starts)
+        found = {tp: await self.position(tp) for tp in starts}
+        if found != starts:
+            raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
+
+    async def _wait_next_records(
+        self,
+        timeout: float,  # noqa: ASYNC109 - the driver's own
+    ) -> tuple[Any, Any]:
+        """What was fetched; where a seek came between, it is fetched again."""
+        seeks = self.seeks
+        records, active = await super()._wait_next_records(timeout)
+        if records and seeks != self.seeks:
+            await self.perform_seek()
+            return {}, active
+        self._links = {}
+        for tp, found in (records or {}).items():
+            for record in found:
+                self._links[tp, record.offset] = self._fetched.get(tp, record.offset)
+                self._fetched[tp] = record.offset + 1
+        return records, active
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        message: Any = super()._to_message(tp, record)
+        message.seeks, message.after = self.seeks, self._links[tp, record.offset]
+        return message
+
+
+class _Transport(driver.Transport):
+    """The driver, with our consumer and the partitions that it is to serve."""
+
+    Consumer = _Consumer
+    partitions: Partitions
+
+
+class FaustWorker:
+    """One stage 2 process under Faust; the native worker's twin.
+
+    `clock` gives epoch ms, `told` gets changes of verdict after they are saved.
+    """
+
+    def __init__(
+        self,
+        settings: EvaluateSettings,
+        evaluator_of: EvaluatorOf,
+        clock: Callable[[], int],
+        told: Callable[[Sequence[VerdictChange]], None],
+        timings: Timings | None = None,
+    ) -> None:
+        self.reader = BatchReader()
+        self.lag: dict[tuple[str, int], int] = {}
+        self._settings = settings
+        self._parts = (evaluator_of, clock, told, timings)
+        self._failure: BaseException | None = None
+        self._partitions: Partitions | None = None
+
+    @property
+    def partitions(self) -> Partitions:
+        """The evaluators that this worker holds. Raises RuntimeError before `run`."""
+        if self._partitions is None:
+            raise RuntimeError("the worker was not started")
+        return self._partitions
+
+    def views(self) -> list[SeriesView]:
+        """Every series of the held partitions; safe from other threads."""
+        return self._partitions.views() if self._partitions else []
+
+    def run(self, stop: Event) -> None:
+        """Work until told to stop. Raises WorkerStoppedError where we cannot go on."""
+        own = self._settings
+        identity = identify(own.connection, own.observations)
+        self._partitions = Partitions(identity, *self._parts)
+        with tempfile.TemporaryDirectory(prefix="dbslo-faust-") as folder:
+            asyncio.run(self._serve(stop, folder))
+
+    async def _serve(self, stop: Event, folder: str) -> None:
+        app = self._app(folder)
+        try:
+            await app.start()
+            while not (stop.is_set() or self._failed(app)):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await asyncio.wait_for(app.stop(), STOP_SECONDS)
+        if self._failure is not None:
+            raise WorkerStoppedError(
+                f"the Faust worker ended: {self._failure}"
+            ) from self._failure
+
+    def _failed(self, app: Any) -> bool:
+        if app.crashed or app.should_stop:
+            self._failure = self._failure or app.crash_reason
+            self._failure = self._failure or RuntimeError("Faust stopped by itself")
+        return self._failure is not None
+
+    def _app(self, folder: str) -> Any:
+        own = self._settings
+        app = faust.App(**_settings(own, folder))
+        transport = _Transport(app.conf.broker_consumer, app)
+        transport.partitions = self.partitions
+        app.transport = transport
+        topic = app.topic(
+            own.observations, key_type=bytes, value_type=bytes, value_serializer="raw"
+        )
+
+        async def evaluate(stream: Any) -> None:
+            async for event in stream.events():
+                consumer = cast(_Consumer, app.consumer)
+                await self._guarded(self._take(consumer, event.message))
+
+        async def tick() -> None:
+            await self._guarded(self._tick(cast(_Consumer, app.consumer)))
+
+        app.agent(topic, concurrency=1, name="evaluate")(evaluate)
+        app.timer(TICK_SECONDS)(tick)
+        return app
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let no exception out: Faust would acknowledge what raised it, and go on.
+
+        After one the process ends, and until then nothing more is taken.
+        """
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - raised where the worker runs
+            log.exception("the Faust worker ends")
+            self._failure = error
+            await asyncio.Event().wait()
+
+    async def _take(self, consumer: _Consumer, message: Any) -> None:
+        """Apply a batch, unless it is not the one that the store waits for.
+
+        A message that was fetched before a seek, or applied before, is passed over:
+        what it holds was saved, or comes again. A message whose predecessor never came
+        sends us back to the store's offset.
+        """
+        place, partitions = (message.topic, message.partition), self.partitions
+        if message.seeks != consumer.seeks or message.partition not in partitions:
+            return
+        if message.offset < partitions.next(message.partition):
+            return
+        if message.after > partitions.next(message.partition):
+            log.warning("a record before %s at %d is missing", place, message.offset)
+            await consumer.perform_seek()
+            return
+        batches = self.reader.batches(place, [(message.offset, message.value)])
+        try:
+            partitions.apply(message.partition, batches, message.offset + 1)
+        except ReloadedError:
+            await consumer.perform_seek()
+
+    async def _tick(self, consumer: _Consumer) -> None:
+        partitions = self.partitions
+        if partitions.tick():
+            await consumer.perform_seek()
+        self.lag = {
+            (tp.topic, tp.partition): max(end - partitions.next(tp.partition), 0)
+            for tp in consumer.assignment()
+            if tp.partition in partitions and (end := consumer.highwater(tp))
+        }
+
+
+def _settings(own: EvaluateSettings, folder: str) -> dict[str, Any]:
+    return {
+        "id": own.group,
+        "broker": [
+            f"kafka://{at.strip()}" for at in own.connection.bootstrap.split(",")
+        ],
+        "broker_credentials": _credentials(own.connection),
+        "broker_session_timeout": SESSION_MS / SECOND,
+        "broker_heartbeat_interval": 2.0,
+        "consumer_group_instance_id": f"{own.group}-{own.slot}",
+        "consumer_auto_offset_reset": "none",
+        "consumer_max_fetch_size": MAX_FETCH_BYTES,
+        "processing_guarantee": "at_least_once",
+        "stream_wait_empty": False,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "store": "memory://",
+        "web_enabled": False,
+        "datadir": folder,
+        "autodiscover": False,
+    }
+
+
+def _credentials(connection: Connection) -> Any:
+    found = security(connection)
+    if found is None:
+        return None
+    if found.mechanism is None:
+        return faust.SSLCredentials(found.context)
+    return faust.SASLCredentials(
+        username=found.username,
+        password=found.password,
+        ssl_context=found.context,
+        mechanism=found.mechanism,
+    )
