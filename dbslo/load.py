@@ -13,7 +13,7 @@ from slo.entries import Catalogue, read_catalogue
 from slo.faults import Fault, Node, SpecificationError
 from slo.fleet import expand
 from slo.inventory import read_inventory
-from slo.model import Place
+from slo.model import Inventory, Place
 from slo.plan import Plan
 from slo.policy import DEFAULT, Policy
 from slo.reading import Findings
@@ -40,17 +40,25 @@ def load_plan(specs: Sequence[Path], inventory: Path, policy: Policy = DEFAULT) 
 def load(specs: Sequence[Path], inventory: Path, policy: Policy = DEFAULT) -> Loaded:
     """As `load_plan`, with the warnings."""
     findings = Findings()
-    fleet = read_inventory(_documents([inventory], findings), findings)
-    broken = len(findings.faults)
+    fleet = _fleet(inventory, findings)
+    known = not findings.faults  # else what selectors match cannot be judged
     documents = _documents(_spec_files(specs, findings), findings)
     read = read_specifications(documents, catalogue(), findings, policy)
-    series = () if broken else expand(read.slos, fleet, findings)
+    series = expand(read.specified, fleet) if known else ()
     if not findings.faults and not series:
-        place = Place(str(specs[0]) if specs else "(none)", 1)
+        place = Place(", ".join(map(str, specs)) or "(no file)", 1)
         findings.fault(place, "(file)", "no SLO is written", "Write an SLO object")
     if findings.faults:
         raise SpecificationError(_sorted(findings.faults))
     return Loaded(Plan(fleet, read.slos, series, policy), _sorted(findings.warnings))
+
+
+def _fleet(path: Path, findings: Findings) -> Inventory:
+    fleet = read_inventory(_documents([path], findings), findings)
+    if not fleet.clusters and not findings.faults:
+        reason, remedy = "holds no cluster", "Write `clusters: [{name, engine}]`"
+        findings.fault(Place(str(path), 1), "clusters", reason, remedy)
+    return fleet
 
 
 @cache

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import yaml
@@ -78,6 +78,14 @@ class _BrokenError(Exception):
         self.fault = fault
 
 
+class _Anchor(NamedTuple):
+    """What an alias stands for: how many nodes, and how deep."""
+
+    node: Node
+    size: int
+    height: int
+
+
 class _Reader:
     """One file's events turned into trees.
 
@@ -89,10 +97,10 @@ class _Reader:
         self._text = text
         self._file = file
         self._faults: list[Fault] = []
-        self._anchors: dict[str, Node] = {}
-        self._sizes: dict[str, int] = {}
+        self._anchors: dict[str, _Anchor] = {}
         self._nodes = 0  # seen so far, aliases counted as what they stand for
         self._aliased = 0
+        self._deepest = 0  # below the node at hand
 
     def trees(self) -> Trees:
         documents: list[Node] = []
@@ -117,13 +125,10 @@ class _Reader:
     def _node(self, event: Any, depth: int) -> Node:
         place = Place(self._file, event.start_mark.line + 1)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(str(event.anchor), place)
-        if depth > MAX_DEPTH:
-            raise _BrokenError(
-                Fault(place, "(file)", "is nested too deeply", "Flatten it")
-            )
-        before = self._nodes
-        self._nodes += 1
+            return self._alias(str(event.anchor), place, depth)
+        self._refuse_depth(depth, place)
+        nodes, deepest = self._nodes, self._deepest
+        self._nodes, self._deepest = nodes + 1, depth
         self._refuse_foreign_tag(event.tag, place)
         if isinstance(event, yaml.MappingStartEvent):
             node = Node(self._mapping(depth), place)
@@ -132,24 +137,32 @@ class _Reader:
         else:
             node = Node(_scalar(event), place)
         if event.anchor is not None:
-            self._anchors[event.anchor] = node
-            self._sizes[event.anchor] = self._nodes - before
+            size, height = self._nodes - nodes, self._deepest - depth
+            self._anchors[event.anchor] = _Anchor(node, size, height)
+        self._deepest = max(self._deepest, deepest)
         return node
 
-    def _alias(self, name: str, place: Place) -> Node:
-        node = self._anchors.get(name)
-        if node is None:
+    def _refuse_depth(self, depth: int, place: Place) -> None:
+        if depth > MAX_DEPTH:
+            reason = f"is nested more than {MAX_DEPTH} deep"
+            raise _BrokenError(Fault(place, "(file)", reason, "Flatten it"))
+
+    def _alias(self, name: str, place: Place, depth: int) -> Node:
+        anchor = self._anchors.get(name)
+        if anchor is None:
             reason = f"*{name} refers to no finished anchor above it"
             self._faults.append(
                 Fault(place, f"*{name}", reason, f"Write &{name} before it")
             )
             return Node(None, place)
-        self._nodes += self._sizes[name]
-        self._aliased += self._sizes[name]
+        self._deepest = max(self._deepest, depth + anchor.height)
+        self._refuse_depth(self._deepest, place)
+        self._nodes += anchor.size
+        self._aliased += anchor.size
         if self._aliased > MAX_ALIASED_NODES:
             reason = f"aliases expand to more than {MAX_ALIASED_NODES:,} values"
             raise _BrokenError(Fault(place, f"*{name}", reason, "Write fewer aliases"))
-        return Node(node.value, place)
+        return Node(anchor.node.value, place)
 
     def _refuse_foreign_tag(self, tag: str | None, place: Place) -> None:
         if tag is None or tag == "!":

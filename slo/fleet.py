@@ -1,6 +1,7 @@
 """From SLOs and inventory to series: one specification, a fleet."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,37 +16,43 @@ from slo.model import (
     Series,
 )
 from slo.names import duration
-from slo.reading import Findings, nearest
+from slo.reading import nearest
+from slo.specification import Specified
 
-_SELECTOR = "spec.indicator.selector"
+_PLURALS: Final = {
+    ResourceKind.INSTANCE: "instances",
+    ResourceKind.PROXY: "proxies",
+    ResourceKind.CDC: "cdc_prefixes",
+}
+_NAMED: Final = 3
+"""How many names a message lists before it counts the rest."""
 
 
 class _Match(msgspec.Struct, frozen=True):
-    """A cluster that a selector takes in, with the resources it takes."""
+    """A cluster that a selector takes in, with the series that come of it."""
 
     cluster: Cluster
-    resources: tuple[Resource, ...]
+    series: tuple[Series, ...]
 
 
-def expand(
-    slos: Sequence[SLO], inventory: Inventory, findings: Findings
-) -> tuple[Series, ...]:
+def expand(specified: Sequence[Specified], inventory: Inventory) -> tuple[Series, ...]:
     """Every SLO on every resource that its selector matches and a source can feed.
 
     A selector that matches nothing, and an SLI that no source can feed on any
     cluster matched, are faults; single clusters that cannot be fed are warnings.
+    They go to the findings of the specifications.
     """
     series: list[Series] = []
-    for slo in slos:
-        matches = [m for c in inventory.clusters if (m := _match(slo, c)) is not None]
+    for one in specified:
+        matches = _matches(one.slo, inventory)
         if not matches:
-            _fault_of_nothing(slo, inventory, findings)
+            _fault_of_nothing(one, inventory)
             continue
-        found = [(match, _series_on(slo, match)) for match in matches]
-        _report_unfed(slo, found, findings)
-        fed = [one for _, several in found for one in several]
-        _refuse_same_keys(slo, fed, findings)
-        _check_feeds(slo, fed, findings)
+        fed = [found for match in matches for found in match.series]
+        _report_unfed(one, matches)
+        _refuse_same_keys(one, fed)
+        _refuse_empty_slices(one, fed)
+        _warn_of_idleness(one, fed)
         series.extend(fed)
     return tuple(series)
 
@@ -53,39 +60,69 @@ def expand(
 # -- selecting -------------------------------------------------------------------------
 
 
-def _match(slo: SLO, cluster: Cluster) -> _Match | None:
-    labels = {**cluster.labels, "cluster": cluster.name, "engine": cluster.engine.value}
-    wanted = dict(slo.selector)
+def _matches(slo: SLO, inventory: Inventory) -> list[_Match]:
+    wanted = {key: _words(text) for key, text in slo.selector.items()}
     names = wanted.pop("resource", None)
-    if not all(_holds(labels.get(key), value) for key, value in wanted.items()):
-        return None
-    resources = tuple(
-        r for r in cluster.resources if names is None or _holds(r.name, names)
+    found = []
+    for cluster in inventory.clusters:
+        if all(_bears(cluster, key, values) for key, values in wanted.items()):
+            resources = [
+                r for r in cluster.resources if names is None or r.name in names
+            ]
+            if resources:
+                found.append(_Match(cluster, tuple(_fed(slo, cluster, resources))))
+    return found
+
+
+def _words(text: str) -> frozenset[str]:
+    """The values of a selector, which are written with commas between."""
+    return frozenset(word.strip() for word in text.split(","))
+
+
+def _bears(cluster: Cluster, key: str, values: frozenset[str]) -> bool:
+    """Whether a cluster's label has one of the values; it may hold several itself."""
+    match key:
+        case "cluster":
+            return cluster.name in values
+        case "engine":
+            return cluster.engine.value in values
+        case _:
+            label = cluster.labels.get(key)
+            return label is not None and not values.isdisjoint(_words(label))
+
+
+def _fed(slo: SLO, cluster: Cluster, resources: Iterable[Resource]) -> list[Series]:
+    feeds = {kind: feeds_of(slo.indicator, cluster, kind) for kind in ResourceKind}
+    return [
+        Series(slo, resource, cluster, feeds[resource.kind])
+        for resource in resources
+        if feeds[resource.kind]
+    ]
+
+
+def feeds_of(entry: Entry, cluster: Cluster, kind: ResourceKind) -> tuple[Feed, ...]:
+    """The feeds of an SLI that fit an engine and a kind of resource, by preference."""
+    return tuple(
+        feed
+        for feed in entry.feeds
+        if cluster.engine in feed.engines and feed.resource is kind
     )
-    return _Match(cluster, resources) if resources else None
 
 
-def _holds(label: str | None, wanted: str) -> bool:
-    """Whether a label has one of the wanted values; both may be lists with commas."""
-    if label is None:
-        return False
-    return label == wanted or not set(label.split(",")).isdisjoint(wanted.split(","))
-
-
-def _fault_of_nothing(slo: SLO, inventory: Inventory, findings: Findings) -> None:
-    text = ", ".join(f"{key}: {value}" for key, value in slo.selector.items())
-    reason = f"the selector {{{text}}} of {slo.name} matches nothing in the inventory"
-    findings.fault(slo.place, _SELECTOR, reason, _hint(slo, inventory))
+def _fault_of_nothing(one: Specified, inventory: Inventory) -> None:
+    text = ", ".join(f"{key}: {value}" for key, value in one.slo.selector.items())
+    reason = f"{{{text}}} of {one.slo.name} matches nothing in the inventory"
+    one.source.fault("selector", reason, _hint(one.slo, inventory))
 
 
 def _hint(slo: SLO, inventory: Inventory) -> str:
     """The first part of the selector that nothing in the fleet bears."""
-    for key, value in slo.selector.items():
+    for key, text in slo.selector.items():
         known = _values(key, inventory)
         if not known:
             return f"No cluster has a label {key}. {nearest(key, _keys(inventory))}"
-        if not any(_holds(word, value) for word in known):
-            return f"No {key} is {value}. {nearest(value, known)}"
+        if known.isdisjoint(_words(text)):
+            return f"No {key} is {text}. {nearest(text, known)}"
     return "No single cluster has all of these; look into the inventory"
 
 
@@ -104,102 +141,79 @@ def _values(key: str, inventory: Inventory) -> set[str]:
         case "resource":
             return {r.name for c in inventory.clusters for r in c.resources}
         case _:
-            return {c.labels[key] for c in inventory.clusters if key in c.labels}
+            labels = (c.labels.get(key, "") for c in inventory.clusters)
+            return {word for label in labels for word in _words(label) if word}
 
 
 # -- feeding ---------------------------------------------------------------------------
 
 
-def _series_on(slo: SLO, match: _Match) -> list[Series]:
-    found = []
-    for resource in match.resources:
-        feeds = feeds_of(slo.indicator, match.cluster, resource)
-        if feeds:
-            found.append(Series(slo, resource, match.cluster, feeds))
-    return found
-
-
-def feeds_of(entry: Entry, cluster: Cluster, resource: Resource) -> tuple[Feed, ...]:
-    """The feeds of an SLI that fit an engine and a resource, by preference."""
-    return tuple(
-        feed
-        for feed in entry.feeds
-        if cluster.engine in feed.engines and feed.resource is resource.kind
-    )
-
-
-def _report_unfed(
-    slo: SLO, found: Iterable[tuple[_Match, list[Series]]], findings: Findings
-) -> None:
-    found = list(found)
-    unfed = [match for match, series in found if not series]
+def _report_unfed(one: Specified, matches: Sequence[_Match]) -> None:
+    """Clusters that no source can feed: a fault where that is all of them."""
+    unfed = [match.cluster for match in matches if not match.series]
     if not unfed:
         return
-    names = ", ".join(f"{m.cluster.name} ({m.cluster.engine.value})" for m in unfed[:3])
-    if len(unfed) > 3:
-        names += f" and {len(unfed) - 3} more"
-    reason = f"no source can feed {slo.indicator.id} on {names}"
-    remedy = f"It is fed by {fed_by(slo.indicator)}"
-    if len(unfed) == len(found):
-        findings.fault(slo.place, "spec.indicator.sli", reason, remedy)
+    names = ", ".join(f"{c.name} ({c.engine.value})" for c in unfed[:_NAMED])
+    if len(unfed) > _NAMED:
+        names += f" and {len(unfed) - _NAMED} more"
+    reason = f"no source can feed {one.slo.indicator.id} of {one.slo.name} on {names}"
+    remedy = f"It is fed by {fed_by(one.slo.indicator)}"
+    key = "sli" if one.source.has("sli") else "source"
+    if len(unfed) == len(matches):
+        one.source.fault(key, reason, remedy)
     else:
-        findings.warn(slo.place, "spec.indicator.sli", reason, remedy)
+        one.source.warn(key, reason, remedy)
 
 
 def fed_by(entry: Entry) -> str:
     """The sources that feed an SLI, with engines and the kind of resource."""
-    listed = []
-    for feed in entry.feeds:
-        engines = ", ".join(engine.value for engine in feed.engines)
-        listed.append(f"{feed.source} on {_WORDS[feed.resource]} of {engines}")
-    return "; ".join(listed)
+    return "; ".join(
+        f"{feed.source} on {_PLURALS[feed.resource]} of"
+        f" {', '.join(engine.value for engine in feed.engines)}"
+        for feed in entry.feeds
+    )
 
 
-_WORDS = {
-    ResourceKind.INSTANCE: "instances",
-    ResourceKind.PROXY: "proxies",
-    ResourceKind.CDC: "cdc_prefixes",
-}
-
-
-def _refuse_same_keys(slo: SLO, fed: Sequence[Series], findings: Findings) -> None:
+def _refuse_same_keys(one: Specified, fed: Sequence[Series]) -> None:
     """Two resources of one name would share a ledger."""
     seen: dict[str, Series] = {}
-    for one in fed:
-        if one.key in seen:
-            kinds = f"{seen[one.key].resource.kind.value} and {one.resource.kind.value}"
-            reason = f"{one.resource.name} is the name of an {kinds}, both fed"
-            findings.fault(slo.place, _SELECTOR, reason, "Rename one in the inventory")
-        seen[one.key] = one
+    for series in fed:
+        other = seen.setdefault(series.key, series)
+        if other is not series:
+            kinds = f"{other.resource.kind.value} and {series.resource.kind.value}"
+            reason = f"{series.resource.name} is the name of both {kinds}, both are fed"
+            one.source.fault("selector", reason, "Rename one of them in the inventory")
 
 
-def _check_feeds(slo: SLO, fed: Sequence[Series], findings: Findings) -> None:
-    """Slices that a source cannot fill, and thresholds that idleness reaches."""
-    feeds = {feed: one for one in fed for feed in one.feeds}
-    slow = [one for one in fed if slo.sliced and _too_slow(slo, one.feeds)]
-    if slow:
-        cadence = duration(min(feed.cadence_ms for feed in slow[0].feeds))
-        reason = (
-            f"slices of {duration(slo.slice_ms)} stay empty on"
-            f" {slow[0].resource.name}: its sources speak every {cadence}"
-        )
-        findings.fault(
-            slo.place,
-            "spec.objectives[0].timeSliceWindow",
-            reason,
-            f"Write {cadence} or more",
-        )
-    limit = slo.indicator.threshold
-    for feed, one in feeds.items():
-        if (
-            feed.idle_value is not None
-            and limit is not None
-            and limit < feed.idle_value
-        ):
-            reason = f"{one.cluster.name}: {feed.idle}"
-            remedy = f"Write a threshold of {feed.idle_value:g} or more"
-            findings.warn(slo.place, "spec.indicator.threshold", reason, remedy)
+def _refuse_empty_slices(one: Specified, fed: Sequence[Series]) -> None:
+    """A source must speak at least once in every slice."""
+    if not one.slo.sliced:
+        return
+    for series in fed:
+        cadence = min(feed.cadence_ms for feed in series.feeds)
+        if cadence > one.slo.slice_ms:
+            reason = (
+                f"slices of {duration(one.slo.slice_ms)} of {one.slo.name} stay empty on"
+                f" {series.resource.name}: its sources speak every {duration(cadence)}"
+            )
+            remedy = f"Write `timeSliceWindow: {duration(cadence)}` or more"
+            one.source.findings.fault(
+                one.slo.place, "spec.objectives[0].timeSliceWindow", reason, remedy
+            )
+            return
 
 
-def _too_slow(slo: SLO, feeds: Sequence[Feed]) -> bool:
-    return min(feed.cadence_ms for feed in feeds) > slo.slice_ms
+def _warn_of_idleness(one: Specified, fed: Sequence[Series]) -> None:
+    """A threshold that an idle database reaches by itself burns on quiet nights."""
+    limit = one.slo.indicator.threshold
+    if limit is None:
+        return
+    told: set[float] = set()
+    for series in fed:
+        for feed in series.feeds:
+            value = feed.idle_value
+            if value is not None and limit < value and value not in told:
+                told.add(value)
+                reason = f"{one.slo.name} on {series.resource.name}: {feed.idle}"
+                remedy = f"Write a threshold above {value:g}, or use a heartbeat SLI"
+                one.source.warn("threshold", reason, remedy)

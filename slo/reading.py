@@ -79,7 +79,8 @@ class Fields:
             node.value if isinstance(node.value, dict) else {}
         )
         self._asked: set[str] = set()
-        if not isinstance(node.value, dict):
+        self._broken = not isinstance(node.value, dict)
+        if self._broken:
             reason = f"must be a mapping, is {kind_of(node.value)}"
             findings.fault(
                 node.place, path or "(document)", reason, "Write `key: value` lines"
@@ -112,9 +113,12 @@ class Fields:
         self.findings.warn(self.place_of(name), self.key(name), reason, remedy)
 
     def required(self, name: str, remedy: str) -> Node | None:
-        """The field's tree; a fault where it is absent or empty."""
+        """The field's tree; a fault where it is absent or empty.
+
+        A mapping that is none has its fault already, its fields get no more.
+        """
         node = self.node(name)
-        if node is None:
+        if node is None and not self._broken:
             reason = "is empty" if name in self._nodes else "is missing"
             self.fault(name, reason, remedy)
         return node
@@ -209,8 +213,9 @@ class Fields:
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts; a single text counts as a list of one."""
         node = self.node(name)
-        if node is not None and isinstance(node.value, str):
-            return (node.value,)
+        if node is not None and not isinstance(node.value, list):
+            text = self._as_text(name, node, "")
+            return (text,) if text else ()
         found = []
         for key, item in self.items(name):
             if isinstance(item.value, str):

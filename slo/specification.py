@@ -2,42 +2,55 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from slo.entries import Catalogue
 from slo.faults import Node
 from slo.indicators import Indicator, read_indicator
-from slo.model import SLO, Place, Urgency
-from slo.objective import read_objective
+from slo.model import SLO, Entry, Urgency
+from slo.objective import Objective, read_objective
+from slo.objects import (
+    UNUSED,
+    Objects,
+    Written,
+    check_name,
+    close_metadata,
+    labels,
+    service_description,
+)
 from slo.policy import DEFAULT, Policy
 from slo.reading import Fields, Findings, exact, kind_of, nearest, shown
 
-API_VERSION: Final = "openslo/v1"
 ANNOTATION_PREFIX: Final = "dbslo/"
-ANNOTATIONS: Final = ("dbslo/urgency", "dbslo/min-bad", "dbslo/min-total")
+URGENCY: Final = "dbslo/urgency"
+MIN_BAD: Final = "dbslo/min-bad"
+MIN_TOTAL: Final = "dbslo/min-total"
+ANNOTATIONS: Final = (URGENCY, MIN_BAD, MIN_TOTAL)
 """The annotations that change what an SLO does."""
 
-KINDS: Final = ("Service", "SLI", "SLO")
-UNUSED: Final = {
-    "DataSource": "sources are Kafka topics, named by settings and inventory",
-    "AlertPolicy": "the alert policy is built in; dbslo/urgency caps what may page",
-    "AlertCondition": "the alert policy is built in; dbslo/urgency caps what may page",
-    "AlertNotificationTarget": "who is told stands in settings, DBSLO_PAGERDUTY_KEY",
-}
-"""Kinds that are recognised and not acted upon, with the reason."""
+MAX_GUARD: Final = 1_000_000_000
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+class Specified(msgspec.Struct, frozen=True):
+    """An SLO, with the metric source that names its SLI and selector."""
+
+    slo: SLO
+    source: Fields
 
 
 class Read(msgspec.Struct, frozen=True):
     """What the documents hold: SLOs, and the services that they declare."""
 
-    slos: tuple[SLO, ...]
+    specified: tuple[Specified, ...]
     services: dict[str, str]  # name: description
+
+    @property
+    def slos(self) -> tuple[SLO, ...]:
+        """The SLOs, in the order of the files."""
+        return tuple(one.slo for one in self.specified)
 
 
 def read_specifications(
@@ -51,150 +64,36 @@ def read_specifications(
     SLOs that have a fault are left out. References may point forwards and into
     other files.
     """
-    objects = _Objects(findings)
-    for document in documents:
-        for node in _flat(document):
-            objects.add(node)
-    indicators = _Indicators(objects.of("SLI"), catalogue, findings)
-    slos = [_slo(found, indicators, policy) for found in objects.of("SLO")]
-    services = {s.name: _description(s) for s in objects.of("Service")}
-    kept = tuple(slo for slo in slos if slo is not None)
-    _check_services(kept, services, findings)
+    objects = Objects(documents, findings)
+    indicators = _Indicators(objects.of("SLI"), catalogue)
+    specified = [_slo(found, indicators, policy) for found in objects.of("SLO")]
+    services = {s.name: service_description(s) for s in objects.of("Service")}
+    read = Read(tuple(one for one in specified if one is not None), services)
+    _warn_of_services(read, findings)
     indicators.warn_of_unused()
-    return Read(kept, services)
+    return read
 
 
-def _flat(document: Node) -> Iterator[Node]:
-    """The objects of a document, which may be a list of them."""
-    if isinstance(document.value, list):
-        yield from document.value
-    else:
-        yield document
-
-
-# -- objects -------------------------------------------------------------------------
-
-
-class _Object(msgspec.Struct, frozen=True):
-    """One OpenSLO object, its metadata read."""
-
-    kind: str
-    name: str
-    node: Node
-    fields: Fields
-    metadata: Fields
-
-
-class _Objects:
-    """The objects by kind, each name once."""
-
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
-        self._found: dict[tuple[str, str], _Object] = {}
-
-    def of(self, kind: str) -> list[_Object]:
-        """The objects of a kind, in the order of the files."""
-        return [found for found in self._found.values() if found.kind == kind]
-
-    def add(self, node: Node) -> None:
-        """Read an object's head."""
-        fields = Fields(node, "", self._findings)
-        if not isinstance(node.value, dict):
-            return
-        known = self._version(fields)
-        kind = fields.required_text("kind", f"Write one of {', '.join(KINDS)}")
-        if not known:
-            return
-        if kind in UNUSED:
-            fields.warn(
-                "kind", f"{kind} is not acted upon: {UNUSED[kind]}", "Remove it"
-            )
-            return
-        if kind and kind not in KINDS:
-            remedy = nearest(kind, (*KINDS, *UNUSED))
-            fields.fault("kind", f"{shown(kind)} is no kind of {API_VERSION}", remedy)
-            return
-        self._keep(kind, node, fields)
-
-    def _version(self, fields: Fields) -> bool:
-        """Whether the rest can be judged as v1."""
-        version = fields.required_text("apiVersion", f"Write `{API_VERSION}`")
-        if version in ("", API_VERSION):
-            return True
-        reason = f"{shown(version)} is not read"
-        fields.fault("apiVersion", reason, f"Convert it to {API_VERSION}")
-        return not version.startswith("openslo")
-
-    def _keep(self, kind: str, node: Node, fields: Fields) -> None:
-        metadata = fields.required_fields("metadata", "Write `metadata: {name: ...}`")
-        if metadata is None:
-            return
-        name = metadata.required_text("name", "Give it a name")
-        check_name(metadata, "name", name)
-        earlier = self._found.get((kind, name))
-        if name and earlier is not None:
-            at = earlier.fields.place
-            reason = f"{kind} {name} stands already in {at.file}:{at.line}"
-            metadata.fault("name", reason, "Rename or remove one of the two")
-        # A second object of one name is read too, for its own faults.
-        key = name if earlier is None else f"{name}#{len(self._found)}"
-        self._found[kind, key] = _Object(kind, name, node, fields, metadata)
-
-
-def check_name(fields: Fields, key: str, name: str) -> None:
-    """A fault where a name is not an RFC 1123 label."""
-    if name and not _NAME.fullmatch(name):
-        reason = f"{shown(name)!r} is not a name"
-        remedy = "Use lower-case letters, digits and hyphens, at most 63"
-        fields.fault(key, reason, remedy)
-
-
-def _description(service: _Object) -> str:
-    """Read a Service to its end."""
-    _labels(service.metadata)
-    _close_metadata(service.metadata)
-    spec = service.fields.fields("spec")
-    text = spec.text("description") if spec else ""
-    if spec is not None:
-        spec.close()
-    service.fields.close()
-    return text
-
-
-def _labels(metadata: Fields) -> dict[str, str]:
-    return {key: text for key, text, _ in metadata.pairs("labels")}
-
-
-def _close_metadata(metadata: Fields) -> None:
-    for name in ("displayName", "labels", "annotations"):
-        metadata.node(name)
-    metadata.close()
-
-
-# -- indicators by reference ----------------------------------------------------------
+# -- indicators, inline or by reference -------------------------------------------------
 
 
 class _Indicators:
     """The SLI objects, read once, and who uses them."""
 
-    def __init__(
-        self, objects: list[_Object], catalogue: Catalogue, findings: Findings
-    ) -> None:
-        self.catalogue = catalogue
-        self._findings = findings
-        self._objects = {found.name: found for found in objects}
+    def __init__(self, objects: list[Written], catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._objects = {found.name: found for found in reversed(objects)}
         self._used: set[str] = set()
-        self._read = {found.name: self._indicator(found) for found in objects}
+        self._read = {found.name: self._indicator(found) for found in reversed(objects)}
 
-    def _indicator(self, found: _Object) -> Indicator | None:
-        _labels(found.metadata)
-        _close_metadata(found.metadata)
+    def _indicator(self, found: Written) -> Indicator | None:
+        close_metadata(found.metadata)
         spec = found.fields.required_fields("spec", "Write its `ratioMetric`")
         found.fields.close()
-        return read_indicator(spec, found.name, self.catalogue) if spec else None
+        return read_indicator(spec, found.name, self._catalogue) if spec else None
 
     def of(self, spec: Fields) -> tuple[Indicator | None, Node | None]:
-        """The indicator of an SLO's `spec`, inline or by reference, and its text."""
+        """The indicator of an SLO's `spec`, and the text that it stands in."""
         inline, reference = spec.fields("indicator"), spec.text("indicatorRef")
         if inline is not None and reference:
             spec.fault("indicatorRef", "is written beside indicator", "Keep one")
@@ -214,10 +113,10 @@ class _Indicators:
         name = metadata.text("name") if metadata else ""
         if metadata is not None:
             check_name(metadata, "name", name)
-            _close_metadata(metadata)
+            close_metadata(metadata)
         spec = fields.required_fields("spec", "Write its `ratioMetric`")
         fields.close()
-        return read_indicator(spec, name or "inline", self.catalogue) if spec else None
+        return read_indicator(spec, name or "inline", self._catalogue) if spec else None
 
     def _referred(
         self, spec: Fields, name: str
@@ -234,7 +133,7 @@ class _Indicators:
     def warn_of_unused(self) -> None:
         """Warn of SLI objects that no SLO refers to."""
         for name, found in self._objects.items():
-            if name not in self._used:
+            if name and name not in self._used:
                 reason = f"SLI {name} is used by no SLO"
                 found.metadata.warn("name", reason, "Refer to it, or remove it")
 
@@ -242,103 +141,126 @@ class _Indicators:
 # -- SLOs -----------------------------------------------------------------------------
 
 
-def _slo(found: _Object, indicators: _Indicators, policy: Policy) -> SLO | None:
+class _Guards(NamedTuple):
+    """What annotations say, None where they leave it to the catalogue."""
+
+    annotations: dict[str, str]
+    urgency: Urgency | None
+    min_total: int | None
+    min_bad: int | None
+
+
+def _slo(found: Written, indicators: _Indicators, policy: Policy) -> Specified | None:
     """The SLO of an object, None where it has a fault."""
-    before = len(found.fields.findings.faults)
-    annotations = _annotations(found.metadata)
-    labels = _labels(found.metadata)
-    display_name = found.metadata.text("displayName")
-    _close_metadata(found.metadata)
+    faults = found.fields.findings.faults
+    before = len(faults)
+    guards = _guards(found.metadata)
+    display_name = close_metadata(found.metadata)
     spec = found.fields.required_fields("spec", "Write service, indicator, objectives")
     found.fields.close()
     if spec is None:
         return None
     indicator, text = indicators.of(spec)
-    entry = indicator.entry if indicator else None
-    objective = read_objective(spec, entry, policy)
+    objective = read_objective(spec, indicator.entry if indicator else None, policy)
+    service, description = _prose(spec)
+    spec.close()
+    if indicator is None or len(faults) > before:
+        return None
+    slo = _built(found, indicator.entry, objective, guards)
+    slo = msgspec.structs.replace(
+        slo,
+        service=service,
+        description=description,
+        display_name=display_name,
+        selector=indicator.selector,
+        revision=_revision(found.node, text),
+    )
+    return Specified(slo, indicator.source)
+
+
+def _prose(spec: Fields) -> tuple[str, str]:
+    """Service and description; alert policies are spoken of."""
     service = spec.required_text("service", "Name the service that it belongs to")
     check_name(spec, "service", service)
-    description = spec.text("description")
     if spec.node("alertPolicies") is not None:
         reason = f"is not acted upon: {UNUSED['AlertPolicy']}"
-        spec.warn("alertPolicies", reason, "Remove it")
-    spec.close()
-    if indicator is None or len(found.fields.findings.faults) > before:
-        return None
-    entry = indicator.entry
+        spec.warn("alertPolicies", reason, "Remove it, or leave it to other tools")
+    return service, spec.text("description")
+
+
+def _built(found: Written, entry: Entry, objective: Objective, guards: _Guards) -> SLO:
+    """The SLO's numbers; what the specification leaves out is the catalogue's."""
     return SLO(
         name=found.name,
-        service=service,
+        service="",
         indicator=entry,
         target=objective.target,
         budgeting=objective.budgeting,
-        urgency=Urgency(annotations.get("dbslo/urgency", entry.urgency)),
-        selector=indicator.selector,
+        urgency=guards.urgency or entry.urgency,
         slice_ms=objective.slice_ms,
         slice_target=objective.slice_target,
         period_ms=objective.period_ms,
-        min_total=int(annotations.get("dbslo/min-total", entry.min_total)),
-        min_bad=int(annotations.get("dbslo/min-bad", entry.min_bad)),
-        display_name=display_name,
-        description=description,
-        labels=labels,
-        annotations=annotations,
-        revision=_revision(found.node, text),
+        min_total=entry.min_total if guards.min_total is None else guards.min_total,
+        min_bad=entry.min_bad if guards.min_bad is None else guards.min_bad,
+        labels=labels(found.metadata),
+        annotations=guards.annotations,
         place=found.fields.place,
     )
 
 
-def _annotations(metadata: Fields) -> dict[str, str]:
-    """Annotations as text; those of ours are checked."""
+def _guards(metadata: Fields) -> _Guards:
+    """The annotations; those of ours are checked."""
     fields = metadata.fields("annotations")
     if fields is None:
-        return {}
-    found = {}
+        return _Guards({}, None, None, None)
+    texts = {}
     for name in fields.names():
         node = fields.node(name)
         value = node.value if node else None
-        if isinstance(value, dict | list) or value is None:
+        if value is None or isinstance(value, dict | list):
             fields.fault(name, f"must be text, is {kind_of(value)}", "Write text")
-        elif _annotation_holds(fields, name, value):
-            found[name] = str(value)
-    return found
+        elif name.startswith(ANNOTATION_PREFIX) and name not in ANNOTATIONS:
+            remedy = nearest(name, ANNOTATIONS)
+            fields.fault(name, "is no annotation of dbslo", remedy)
+        else:
+            texts[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return _Guards(
+        texts,
+        fields.choice(URGENCY, Urgency, None),
+        _guard(fields, MIN_TOTAL),
+        _guard(fields, MIN_BAD),
+    )
 
 
-def _annotation_holds(fields: Fields, name: str, value: Any) -> bool:
-    """Whether an annotation is right, if it is one of ours."""
-    if not name.startswith(ANNOTATION_PREFIX):
-        return True
-    if name == "dbslo/urgency":
-        return fields.choice(name, Urgency, None) is not None
-    if name in ANNOTATIONS:
-        number = exact(value)
-        text = str(value)
-        if (number is not None and number >= 0 and text.isdigit()) or (
-            text.isdigit() and len(text) < 10
-        ):
-            return True
-        reason = f"must be a whole number, is {kind_of(value)}"
-        fields.fault(name, reason, 'Write a count, such as "10"')
-        return False
-    fields.fault(name, "is no annotation of dbslo", nearest(name, ANNOTATIONS))
-    return False
+def _guard(fields: Fields, name: str) -> int | None:
+    """A count in an annotation, where OpenSLO knows text only; None where absent."""
+    node = fields.node(name)
+    if node is None or isinstance(node.value, dict | list):
+        return None
+    text = str(node.value)
+    if not isinstance(node.value, bool) and text.isascii() and text.isdigit():
+        number = exact(int(text[:30]))
+        if number is not None and number <= MAX_GUARD:
+            return int(number)
+    reason = f"must be a whole number up to {MAX_GUARD:,}, is {kind_of(node.value)}"
+    fields.fault(name, reason, 'Write a count, such as "10"')
+    return None
 
 
-def _check_services(
-    slos: Sequence[SLO], services: dict[str, str], findings: Findings
-) -> None:
+def _warn_of_services(read: Read, findings: Findings) -> None:
     """Where services are declared at all, an SLO should belong to one of them."""
-    for slo in slos:
-        if services and slo.service not in services:
+    for slo in read.slos:
+        if read.services and slo.service not in read.services:
             reason = f"there is no Service {slo.service}"
-            remedy = nearest(slo.service, services)
+            remedy = nearest(slo.service, read.services)
             findings.warn(slo.place, "spec.service", reason, remedy)
 
 
 def _revision(node: Node, indicator: Node | None) -> str:
     """A short hash of what is written; comments and layout do not count."""
-    written = json.dumps([_plain(node), indicator and _plain(indicator)], default=str)
-    return hashlib.blake2b(written.encode(), digest_size=6).hexdigest()
+    written = [_plain(node), None if indicator is None else _plain(indicator)]
+    text = json.dumps(written, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def _plain(node: Node) -> Any:
@@ -351,4 +273,4 @@ def _plain(node: Node) -> Any:
             return value
 
 
-__all__ = ["ANNOTATIONS", "Place", "Read", "check_name", "read_specifications"]
+__all__ = ["ANNOTATIONS", "Read", "Specified", "read_specifications"]
