@@ -1,0 +1,325 @@
+"""The board of one series: where a page lands, read from top to bottom.
+
+Am I fine? How fast is it going wrong? How did we get here? Why did it page, or
+not? Can I trust this?
+"""
+
+from grafanalib import core
+
+from dashboards import guards, trust
+from dashboards.layout import CHART, TILE, Row, Size, placed
+from dashboards.looks import About, Look, Override, Query, dashed, properties
+from dashboards.panels import Lines, ModernPanel, bars, chart, text, tile
+from dashboards.policy_lines import (
+    BUDGET_STEPS,
+    COVERAGE_STEPS,
+    GREEN,
+    ORANGE,
+    RED,
+    TIMES,
+    YELLOW,
+    Step,
+    burn_steps,
+    drawn_windows,
+    seconds_steps,
+    tier_color,
+    verdict_mappings,
+)
+from dashboards.reading import how_to_read
+from dashboards.scope import VERDICT, Scope, one, window, windows
+from slo import names
+from slo.model import DAY, SECOND
+from slo.names import RESULT, duration
+
+BURN_TITLE = f"Burn rate by window ({TIMES})"
+"""The panel that an alert points to."""
+
+READING = Size(8, 8)
+BURN = Size(16, 9)
+BURN_NOW = Size(8, 9)
+EVENTS = Size(12, 8)
+
+
+def panels(scope: Scope) -> list[core.Panel]:
+    """Every panel of the board, placed."""
+    return placed(
+        [
+            Row("Am I fine?", _fine(scope)),
+            Row(
+                "How fast is it going wrong?",
+                [(BURN, _burn(scope)), (BURN_NOW, _burn_now(scope))],
+            ),
+            Row("How did we get here?", _history(scope)),
+            Row("Why does it alert, or not?", guards.panels(scope)),
+            Row("Can I trust this?", trust.panels(scope)),
+        ]
+    )
+
+
+# -- am I fine? -------------------------------------------------------------------
+
+
+def _fine(scope: Scope) -> list[tuple[Size, ModernPanel]]:
+    tiles = [
+        _state(),
+        _objective(),
+        _attained(),
+        _left(),
+        _left_as_time(),
+        _gone_in(scope),
+        _coverage(scope),
+        _age(),
+    ]
+    return [(READING, _reading(scope)), *((TILE, one) for one in tiles)]
+
+
+def _reading(scope: Scope) -> ModernPanel:
+    about = About(
+        "the policy behind this board's lines, and the objectives it knows.",
+        "it matches the specification in your repository.",
+        "regenerate the boards with `dbslo dashboards`.",
+    )
+    return text("How to read this", about, how_to_read(scope))
+
+
+def _state() -> ModernPanel:
+    about = About(
+        "the verdict of this series, as the engine alerts on it.",
+        "OK. WATCH burns above 1 without a tier's firing.",
+        "PAGE and TICKET name their tier in the timeline below; UNKNOWN means that"
+        " data is missing, see the last row.",
+    )
+    query = Query(one(names.ALERT_STATE, VERDICT), "state")
+    look = Look(unit="none", mappings=verdict_mappings())
+    return tile("State", about, query, look)
+
+
+def _objective() -> ModernPanel:
+    about = About(
+        "the share of events or slices that must be good over the period.",
+        "the figure that the team agreed on.",
+        "change it in the SLO's YAML, never here.",
+    )
+    query = Query(one(names.OBJECTIVE_RATIO), "objective")
+    return tile("Objective", about, query, Look(unit="percentunit", decimals=3))
+
+
+def _attained() -> ModernPanel:
+    about = About(
+        "the good share over the whole period; the time before the first data"
+        " counts as good.",
+        "at or above the objective.",
+        "below it, the period is lost: it recovers only as bad hours leave it.",
+    )
+    budget = f"(1 - {one(names.OBJECTIVE_RATIO)})"
+    expr = f"1 - {one(names.BUDGET_SPENT_RATIO)} * {budget}"
+    look = Look(unit="percentunit", decimals=3)
+    return tile("SLI over the period", about, Query(expr, "attained"), look)
+
+
+def _left() -> ModernPanel:
+    about = About(
+        "error budget left: 100 % untouched, below 0 overspent.",
+        "above 25 %.",
+        "below 10 % hold back risky changes on this cluster.",
+    )
+    look = Look(unit="percentunit", decimals=1, steps=BUDGET_STEPS)
+    query = Query(one(names.BUDGET_REMAINING_RATIO), "left")
+    return tile("Budget left", about, query, look)
+
+
+def _left_as_time() -> ModernPanel:
+    about = About(
+        "the same budget as time of total outage.",
+        "more than your longest planned failover.",
+        "less than one failover: postpone maintenance.",
+    )
+    look = Look(unit="dtdurations", steps=(Step(None, RED), Step(0.0, GREEN)))
+    query = Query(one(names.BUDGET_REMAINING_SECONDS), "left")
+    return tile("Budget left, as outage", about, query, look)
+
+
+def _gone_in(scope: Scope) -> ModernPanel:
+    about = About(
+        f"time until the budget is gone at the burn of the last {scope.fastest}.",
+        "*not at this rate*, or more than a week.",
+        "hours: act now; days: act this week.",
+    )
+    day = DAY / SECOND
+    steps = (Step(None, RED), Step(day, ORANGE), Step(7 * day, GREEN))
+    query = Query(one(names.EXHAUSTION_SECONDS, window(scope.fastest_ms)), "gone in")
+    look = Look(unit="dtdurations", steps=steps, no_value="not at this rate")
+    return tile("Budget gone in", about, query, look)
+
+
+def _coverage(scope: Scope) -> ModernPanel:
+    about = About(
+        f"the share of the last {scope.fastest} that was observed at all.",
+        "above 98 %.",
+        "missing data is neither good nor bad: below half, a tier is unknown.",
+    )
+    look = Look(unit="percentunit", decimals=1, steps=COVERAGE_STEPS)
+    return tile("Coverage", about, Query(one(names.COVERAGE_RATIO), "seen"), look)
+
+
+def _age() -> ModernPanel:
+    about = About(
+        "the age of the newest data that was judged, by the engine's clock.",
+        "seconds for CDC and Datadog, two to four minutes for CloudWatch.",
+        "the source is late or silent: see the last row.",
+    )
+    look = Look(unit="s", decimals=0, steps=seconds_steps(300, 900))
+    query = Query(one(names.SOURCE_AGE_SECONDS), "age")
+    return tile("Newest data", about, query, look)
+
+
+# -- how fast? --------------------------------------------------------------------
+
+
+def _burn(scope: Scope) -> ModernPanel:
+    about = About(
+        "the speed at which each window spends the budget: 1 spends it exactly in"
+        " its period. Dashed: where each tier begins to fire.",
+        "every line below 1.",
+        "a tier fires while both its windows are above its line: the short one says"
+        " that it still burns, the long one that it matters.",
+    )
+    drawn = windows(drawn_windows(scope.policy))
+    queries = [
+        Query(one(names.BURN_RATE, drawn), "{{window}}"),
+        Query(one(names.ALERT_THRESHOLD), "{{tier}} fires"),
+    ]
+    lines = tuple(
+        Override(f"{tier.name} fires", dashed(tier_color(tier)))
+        for tier in scope.policy.tiers
+    )
+    steps = burn_steps(scope.policy, scope.fastest_ms, scope.period_ms)
+    look = Look(unit="none", decimals=1, low=0.0, steps=steps, overrides=lines)
+    return chart(BURN_TITLE, about, queries, look, Lines(symlog=True))
+
+
+def _burn_now(scope: Scope) -> ModernPanel:
+    about = About(
+        "the same burn at this moment, each window coloured by its own tier.",
+        "green bars.",
+        "short windows high and long ones low: it has just begun. Short ones low"
+        " and long ones high: it is over and the alert will end.",
+    )
+    drawn = drawn_windows(scope.policy)
+    each = tuple(
+        Override(
+            duration(length),
+            properties(
+                Look(
+                    unit="none",
+                    decimals=1,
+                    steps=burn_steps(scope.policy, length, scope.period_ms),
+                )
+            ),
+        )
+        for length in drawn
+    )
+    highest = float(scope.policy.tiers[0].factor(scope.period_ms))
+    look = Look(
+        unit="none",
+        decimals=1,
+        low=0.0,
+        high=highest,
+        steps=burn_steps(scope.policy, scope.fastest_ms, scope.period_ms),
+        overrides=each,
+    )
+    query = Query(one(names.BURN_RATE, windows(drawn)), "{{window}}")
+    return bars(f"Burn rate now ({TIMES})", about, query, look)
+
+
+# -- how did we get here? ---------------------------------------------------------
+
+
+def _history(scope: Scope) -> list[tuple[Size, ModernPanel]]:
+    return [
+        (CHART, _burn_down(scope)),
+        (CHART, _budget_as_time(scope)),
+        (CHART, _sli(scope)),
+        (CHART, _spent_lately(scope)),
+        (EVENTS, _events()),
+        (EVENTS, trust.restated()),
+    ]
+
+
+def _burn_down(scope: Scope) -> ModernPanel:
+    about = About(
+        "error budget left over a whole period. The window rolls: old bad hours"
+        " leave it and the line rises again.",
+        "above the upper dashed line (25 %).",
+        "a cliff is an incident; a slope is slow burn, worth a ticket.",
+    )
+    look = Look(unit="percentunit", steps=BUDGET_STEPS, high=1.0)
+    lines = Lines(fill=15, marks=True, time_from=duration(scope.period_ms))
+    queries = [Query(one(names.BUDGET_REMAINING_RATIO), "left")]
+    return chart("Budget left over the period", about, queries, look, lines)
+
+
+def _budget_as_time(scope: Scope) -> ModernPanel:
+    about = About(
+        "the same, as time of total outage; dashed: the whole budget of a period.",
+        "far above zero.",
+        "compare with what a failover or a migration of yours costs.",
+    )
+    whole = f"{one(names.WINDOW_SECONDS)} * (1 - {one(names.OBJECTIVE_RATIO)})"
+    queries = [
+        Query(one(names.BUDGET_REMAINING_SECONDS), "left"),
+        Query(whole, "whole budget"),
+    ]
+    look = Look(
+        unit="s",
+        steps=(Step(None, RED), Step(0.0, GREEN)),
+        overrides=(Override("whole budget", dashed(GREEN)),),
+    )
+    lines = Lines(fill=15, time_from=duration(scope.period_ms))
+    return chart("Budget left, in outage time", about, queries, look, lines)
+
+
+def _sli(scope: Scope) -> ModernPanel:
+    about = About(
+        "the good share of the windows; dashed: the objective.",
+        "on or above the objective.",
+        "the depth of a dip is how bad it was, its width how long.",
+    )
+    shortest, fastest = min(scope.policy.windows_ms), scope.fastest_ms
+    queries = [
+        Query(one(names.SLI_RATIO, windows((shortest, fastest))), "{{window}}"),
+        Query(one(names.OBJECTIVE_RATIO), "objective"),
+    ]
+    look = Look(
+        unit="percentunit",
+        high=1.0,
+        overrides=(Override("objective", dashed(YELLOW)),),
+    )
+    return chart("SLI against its objective", about, queries, look)
+
+
+def _spent_lately(scope: Scope) -> ModernPanel:
+    about = About(
+        f"how much of the whole budget each {scope.fastest} spent; below zero: old"
+        " bad hours left the period.",
+        "no bars, or small ones.",
+        "the tallest bars are where a post-mortem should look.",
+    )
+    spent = one(names.BUDGET_SPENT_RATIO)
+    queries = [Query(f"delta({spent}[{scope.fastest}])", "spent")]
+    look = Look(unit="percentunit", decimals=1)
+    title = f"Budget spent per {scope.fastest}"
+    return chart(title, about, queries, look, Lines(bars=True))
+
+
+def _events() -> ModernPanel:
+    about = About(
+        "good and bad events (or slices) per second, as they were first known.",
+        "good ones alone; a gap is missing data, not health.",
+        "bad ones without fewer good ones: errors; both gone: traffic or the"
+        " source is gone.",
+    )
+    expr = f"rate({one(names.EVENTS_TOTAL)}[$__rate_interval])"
+    queries = [Query(f"sum by ({RESULT}) ({expr})", "{{result}}")]
+    look = Look(unit="ops", overrides=trust.GOOD_AND_BAD)
+    return chart("Good and bad events", about, queries, look, trust.BARS)
