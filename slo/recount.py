@@ -1,8 +1,7 @@
 """From the facts of one series to the counts of a bucket or slice, again and again.
 
 A recount looks at facts alone, so it says the same whatever the order, batching or
-repetition of what came in. Each kind of SLI has one small class with the same three
-verbs: `attach` facts, `touched` slots of a fact, `recount` a slot.
+repetition of what came in. Each kind of SLI has one small class with the same verb: `recount` a slot.
 """
 
 from collections.abc import Iterable
@@ -45,9 +44,6 @@ class Recount(Protocol):
     """Facts in, counts out, for one series."""
 
     step_ms: int
-
-    def touched(self, start_ms: int) -> range:
-        """The slots (multiples of `step_ms`) that a fact at a moment may change."""
 
     def recount(self, slot: int, judged_ms: int) -> Recounted | None:
         """The counts of a slot; None where the facts say nothing.
@@ -139,11 +135,6 @@ class ThresholdRecount:
         self._limit = limit
         self.step_ms = series.slo.slice_ms if series.slo.sliced else BUCKET_MS
 
-    def touched(self, start_ms: int) -> range:
-        """One slot: the one that the cell's period starts in."""
-        slot = start_ms // self.step_ms
-        return range(slot, slot + 1)
-
     def recount(self, slot: int, judged_ms: int) -> Recounted | None:
         """The first feed with a judgeable cell speaks for the slot."""
         del judged_ms
@@ -167,11 +158,6 @@ class RatioRecount:
         self._slo = series.slo
         self._feeds = feeds
         self.step_ms = series.slo.slice_ms if series.slo.sliced else BUCKET_MS
-
-    def touched(self, start_ms: int) -> range:
-        """One slot: a cell counts whole at its period's start."""
-        slot = start_ms // self.step_ms
-        return range(slot, slot + 1)
 
     def recount(self, slot: int, judged_ms: int) -> Recounted | None:
         """The first feed whose parts are all known speaks for the slot."""
@@ -273,11 +259,6 @@ class RowsRecount:
 
     def __init__(self) -> None:
         self.routes: list[Deltas] = []
-
-    def touched(self, start_ms: int) -> range:
-        """One slot: the row's own bucket."""
-        slot = start_ms // BUCKET_MS
-        return range(slot, slot + 1)
 
     def recount(self, slot: int, judged_ms: int) -> Recounted | None:
         """The sums of all routes."""

@@ -85,7 +85,8 @@ class SeriesState:
         """
         recount, self.unsaved = self.recount, True
         if not isinstance(recount, FreshnessRecount):
-            self.touched.update(recount.touched(start_ms))
+            # A cell counts whole at its period's start, a row in its own bucket.
+            self.touched.add(start_ms // recount.step_ms)
             return
         known = recount.first_ms
         slots = recount.touched(start_ms)
@@ -143,6 +144,11 @@ class FactState(NamedTuple):
     facts: Cells | Deltas
     readers: list[tuple[SeriesState, bool]]  # whether it tells them an age
 
+    def touch(self, start_ms: int) -> None:
+        """A fact at a moment changed: whoever reads it recounts."""
+        for reader, tells_age in self.readers:
+            reader.touch(start_ms, tells_age=tells_age)
+
 
 class _Wanted(NamedTuple):
     """Who reads a signal: a reading at a rank of preference, or rows to be counted."""
@@ -194,27 +200,22 @@ class Image:
 
     # -- facts -------------------------------------------------------------------
 
-    def merge(self, batch: Batch) -> set[str]:
-        """Take the statements of a batch in; the clusters that they are about."""
+    def merge(self, batch: Batch) -> None:
+        """Take the statements of a batch in."""
         states = [self.fact(route) for route in batch.routes]
-        touched: set[str] = set()
         for number, start, _, count, total, low, high in batch.cells:
             state = states[number]
-            if state is None or not isinstance(state.facts, Cells):
-                continue
-            if state.facts.merge((start, count, total, low, high)):
-                for reader, tells_age in state.readers:
-                    reader.touch(start, tells_age=tells_age)
-                    touched.add(reader.series.cluster.name)
+            if (
+                state is not None
+                and isinstance(state.facts, Cells)
+                and state.facts.merge((start, count, total, low, high))
+            ):
+                state.touch(start)
         for number, start, good, total in batch.deltas:
             state = states[number]
-            if state is None or not isinstance(state.facts, Deltas):
-                continue
-            state.facts.add(start, good, total)
-            for reader, tells_age in state.readers:
-                reader.touch(start, tells_age=tells_age)
-                touched.add(reader.series.cluster.name)
-        return touched
+            if state is not None and isinstance(state.facts, Deltas):
+                state.facts.add(start, good, total)
+                state.touch(start)
 
     def fact(self, route: Route) -> FactState | None:
         """The facts of a route, made at its first sight; None where nobody reads it."""
