@@ -124,7 +124,7 @@ def _refuse_foreign(fields: Fields) -> None:
     for name in ("op", "value"):
         if fields.node(name) is not None:
             reason = "belongs to thresholdMetric, which is not read"
-            remedy = "Write `threshold` beside `sli` in the metric source"
+            remedy = "Remove it; a threshold stands beside `sli` in the metric source"
             fields.fault(name, reason, remedy)
     for name in ("indicator", "indicatorRef", "compositeWeight"):
         if fields.node(name) is not None:
