@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from importlib import import_module
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from dbslo import __version__, output
 from slo.faults import SpecificationError
+from streams.store import UNAVAILABLE, PlacementError, SchemaError, WrongTopicError
 
 COMMANDS = (
     "demo",
@@ -51,13 +51,16 @@ class Commands(click.Group):
         except SpecificationError as error:
             output.faults(error)
             ctx.exit(WRONG_USAGE)
-        except SQLAlchemyError as error:
+        except (SchemaError, PlacementError, WrongTopicError) as error:
+            output.complain(str(error))
+            ctx.exit(WRONG_USAGE)
+        except UNAVAILABLE as error:
             output.complain(f"the store does not answer: {_first_line(error)}")
             output.complain("check DBSLO_STORE or --store, and that the database is up")
             ctx.exit(1)
 
 
-def _first_line(error: SQLAlchemyError) -> str:
+def _first_line(error: Exception) -> str:
     """The driver's own words; SQLAlchemy's would print statement and parameters."""
     cause = getattr(error, "orig", None) or error
     return str(cause).partition("\n")[0]

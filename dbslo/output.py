@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table
 
-from slo.faults import SpecificationError
+from slo.faults import Fault, SpecificationError
 from slo.model import SECOND
 
 STYLES = {
@@ -104,11 +104,11 @@ def progress(title: str) -> Iterator[Step]:
     if not out.is_terminal:
         yield lambda done, total: None  # noqa: ARG005
         return
-    parts = (
+    parts: list[ProgressColumn] = [
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
-    )
+    ]
     with Progress(*parts, console=out, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -125,8 +125,8 @@ def faults(error: SpecificationError) -> None:
     complain(f"{count} fault{'s' if count != 1 else ''}")
 
 
-def faults_json(error: SpecificationError) -> list[dict[str, Any]]:
-    """The faults as JSON objects."""
+def as_objects(found: Iterable[Fault]) -> list[dict[str, Any]]:
+    """Faults as JSON objects."""
     return [
         {
             "file": fault.place.file,
@@ -135,7 +135,7 @@ def faults_json(error: SpecificationError) -> list[dict[str, Any]]:
             "reason": fault.reason,
             "remedy": fault.remedy,
         }
-        for fault in error.faults
+        for fault in found
     ]
 
 
@@ -153,7 +153,7 @@ def percent(ratio: float, digits: int = 1) -> str:
 def span(ms: float) -> str:
     """A duration in its two largest units, such as 3d 4h, 12m 5s or -3h 20m."""
     left, sign = abs(round(ms / SECOND)), "-" if ms <= -SECOND / 2 else ""
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         count, left = divmod(left, size)
         if count or (parts and len(parts) < 2):

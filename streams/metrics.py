@@ -199,9 +199,9 @@ def _info(view: SeriesView) -> tuple[str, ...]:
     slo, cluster = view.series.slo, view.series.cluster
     return (
         slo.labels.get("team") or cluster.labels.get("team", ""),
-        slo.annotations.get("dbslo/owner", ""),
+        slo.labels.get("owner") or slo.annotations.get("owner", ""),
         slo.indicator.kind.value,
-        slo.annotations.get("dbslo/runbook", ""),
+        slo.annotations.get("runbook", ""),
         slo.revision,
     )
 

@@ -76,8 +76,8 @@ class Track(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An outage: where it is replayed, what it did, and what has to be said of it.
 
-    `watch` names the resource whose track the terminal follows. `ends_s` is where
-    the telling ends, late enough for a page to resolve.
+    `watch` and `slo` name the resource and the SLO that the terminal follows.
+    `ends_s` is where the telling ends, late enough for a page to resolve.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     basis: str
     cluster: str
     watch: str
+    slo: str
     expect: Expect
     ends_s: int
     lesson: str

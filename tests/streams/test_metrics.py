@@ -70,7 +70,7 @@ OBJECTIVE = SLO(
     budgeting=Budgeting.TIMESLICES,
     urgency=Urgency.PAGE,
     min_bad=3,
-    annotations={"dbslo/owner": "dba", "dbslo/runbook": "https://runbooks/reader"},
+    annotations={"owner": "dba", "runbook": "https://runbooks/reader"},
     revision="1a2b3c",
 )
 SERIES = Series(
@@ -308,7 +308,7 @@ def test_health_names_what_is_wrong_and_other_paths_are_refused():
 
 def test_labels_with_quotes_and_newlines_survive_the_scrape():
     odd = msgspec.structs.replace(
-        OBJECTIVE, annotations={"dbslo/owner": 'the "night"\nshift\\team'}
+        OBJECTIVE, annotations={"owner": 'the "night"\nshift\\team'}
     )
     one = view(outage())
     views = [

@@ -1,0 +1,233 @@
+"""What the demo tells while it plays: the outage, the burn, the budget, the page."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from alerts.delivery import Delivery, Outcome
+from dbslo import output
+from dbslo.demo.trace import Signal, Trace, Track
+from dbslo.demo.traffic import Onset
+from dbslo.demo.verdict import Verdict
+from slo.model import MINUTE, SECOND, VerdictChange
+from slo.notice import Action, Channel
+from slo.plan import Plan
+from streams.view import SeriesView
+
+QUIET_EVERY_MS = 60 * MINUTE
+"""How often the watched series is told while nothing about it changes."""
+
+TOLD = ("page", "ticket", "unknown")
+"""Verdicts whose beginning and end are told; the others come and go."""
+
+
+class Narrator:
+    """Tells the terminal, or as JSON lines, what happens at each step."""
+
+    def __init__(self, onset: Onset, others: Sequence[Onset], *, as_json: bool) -> None:
+        self._onset = onset
+        self._as_json = as_json
+        self._story = sorted(
+            (one.at_ms + round(at_s * SECOND), line)
+            for one in (onset, *others)
+            for at_s, line in one.trace.story
+        )
+        self._last_watch = ""
+        self._last_watch_ms = 0
+
+    def open(self, plan: Plan, addresses: Iterable[tuple[str, str]]) -> None:
+        """What is about to be played, and where to look."""
+        trace = self._onset.trace
+        if self._as_json:
+            output.emit({"kind": "start", "incident": trace.name, **dict(addresses)})
+            return
+        output.say(f"{trace.name}: {trace.title}", style="bold")
+        output.say(f"  {trace.origin}. {trace.basis}.")
+        clusters = plan.inventory.clusters
+        resources = sum(len(cluster.resources) for cluster in clusters)
+        output.say(
+            f"  {len(clusters)} clusters, {resources} resources,"
+            f" {len(plan.slos)} SLOs in {len(plan.series)} series"
+        )
+        for name, address in addresses:
+            output.say(f"  {name:<10} {address}")
+        output.say()
+
+    def step(
+        self, now_ms: int, views: Sequence[SeriesView], changes: list[VerdictChange]
+    ) -> None:
+        """One step of the clock: story, changes of verdict, the watched series."""
+        while self._story and self._story[0][0] <= now_ms:
+            at_ms, line = self._story.pop(0)
+            self._line(at_ms, "story", line, "italic")
+        for change, resources in grouped(changes):
+            self._change(now_ms, change, resources)
+        self._watch(now_ms, views)
+
+    def delivered(self, now_ms: int, delivery: Delivery) -> None:
+        """A notice has gone out, or has not."""
+        notice = delivery.notice
+        if notice.channel is not Channel.PAGE:
+            return
+        if self._as_json:
+            output.emit(sent(delivery))
+            return
+        verb = "triggers" if notice.action is Action.TRIGGER else "resolves"
+        told = f"PagerDuty {verb} {notice.key} ({notice.severity})"
+        if delivery.outcome not in (Outcome.SENT, Outcome.CHANGED):
+            told = f"PagerDuty was not told of {notice.key}: {delivery.error}"
+        self._line(now_ms, "page", told, output.STYLES["page"])
+
+    def close(
+        self,
+        found: Verdict,
+        views: Sequence[SeriesView],
+        addresses: Iterable[tuple[str, str]],
+    ) -> None:
+        """How it ended, and whether that is what was promised."""
+        if self._as_json:
+            output.emit(
+                {
+                    "kind": "end",
+                    "ok": found.holds,
+                    "wrong": found.wrong,
+                    "incidents": found.incidents,
+                    "spent": spent(views),
+                    **dict(addresses),
+                }
+            )
+            return
+        output.say()
+        for line in self._summary(found, views):
+            output.say(line)
+        for line in found.wrong:
+            output.complain(f"not as promised: {line}")
+
+    def _summary(self, found: Verdict, views: Sequence[SeriesView]) -> Iterator[str]:
+        for one in found.incidents:
+            opened = clock(one.opened_ms - self._onset.at_ms)
+            end_ms = one.resolved_ms
+            until = "still open"
+            if end_ms is not None:
+                until = f"resolved {clock(end_ms - self._onset.at_ms)}"
+            yield f"one incident: {one.key}, triggered {opened}, {until}"
+        if not found.incidents:
+            yield "no incident: nobody was paged"
+        proxy = spent(views).get("connections/orders-proxy")
+        if proxy is not None:
+            cost = output.percent(proxy, 2)
+            yield f"the failover of orders: {cost} of a month's budget, nobody paged"
+        yield self._onset.trace.lesson
+
+    def _change(self, now_ms: int, change: VerdictChange, resources: list[str]) -> None:
+        if self._as_json:
+            for resource in resources:
+                emitted = {
+                    "slo": change.slo,
+                    "resource": resource,
+                    "from": change.from_,
+                }
+                output.emit(
+                    {"kind": "verdict", "time": change.time, **emitted, "to": change.to}
+                    | {"tier": change.tier, "reason": change.reason}
+                )
+            return
+        if not {change.from_, change.to} & set(TOLD):
+            return
+        where = resources[0] + (
+            f" and {len(resources) - 1} more" if len(resources) > 1 else ""
+        )
+        text = f"{change.slo} on {where}: {change.from_} -> {change.to}"
+        if change.to in TOLD:
+            text += f", {change.reason}"
+        self._line(now_ms, "verdict", text, output.STYLES.get(change.to))
+
+    def _watch(self, now_ms: int, views: Sequence[SeriesView]) -> None:
+        trace = self._onset.trace
+        view = watched(views, trace)
+        if view is None or self._as_json:
+            return
+        since_s = (now_ms - self._onset.at_ms) / SECOND
+        text = f"{trace.watch}: {measured(trace.watched, since_s)}; {burning(view)}"
+        due = now_ms - self._last_watch_ms >= QUIET_EVERY_MS
+        if text != self._last_watch or due:
+            self._line(now_ms, "watch", text, None)
+            self._last_watch, self._last_watch_ms = text, now_ms
+
+    def _line(self, at_ms: int, kind: str, text: str, style: str | None) -> None:
+        if self._as_json:
+            output.emit({"kind": kind, "time": output.rfc3339(at_ms), "text": text})
+        else:
+            output.say(f"{clock(at_ms - self._onset.at_ms)}  {text}", style=style)
+
+
+def clock(since_ms: int) -> str:
+    """Time since the onset, such as +0:09:00 or -0:30:00."""
+    sign, left = ("-" if since_ms < 0 else "+"), abs(since_ms) // SECOND
+    return f"{sign}{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+
+
+def watched(views: Sequence[SeriesView], trace: Trace) -> SeriesView | None:
+    """The series that the terminal follows."""
+    for view in views:
+        series = view.series
+        if series.slo.name == trace.slo and series.resource.name == trace.watch:
+            return view
+    return None
+
+
+def burning(view: SeriesView) -> str:
+    """Burn, budget and verdict of a series on one line."""
+    status = view.status
+    burns = ", ".join(
+        f"{name} burns {status.windows[name].burn:.1f}x" for name in ("5m", "1h")
+    )
+    left = output.percent(status.budget.remaining_ratio)
+    return f"{burns}, {left} of the budget left, {status.verdict.value}"
+
+
+def measured(track: Track, since_s: float) -> str:
+    """What the watched track says at a moment, in words."""
+    value = track.value_at(since_s)
+    if value is None:
+        return "no data"
+    match track.signal:
+        case Signal.CONNECT_ERRORS:
+            return f"{output.percent(value)} of connections fail"
+        case Signal.ROW_AGE | Signal.CONNECTOR_AGE:
+            return f"rows are {output.span(value * SECOND)} behind"
+        case Signal.DELIVERY:
+            return "data arrives" if value else "data is held back"
+        case Signal.CLOUDWATCH | Signal.DATADOG | Signal.CONNECT_ATTEMPTS:
+            return f"{track.metric or 'attempts a minute'} {value:g}"
+
+
+def grouped(changes: list[VerdictChange]) -> list[tuple[VerdictChange, list[str]]]:
+    """Changes of one SLO between the same verdicts told together, with resources."""
+    found: dict[tuple[str, str, str], tuple[VerdictChange, list[str]]] = {}
+    for change in changes:
+        key = (change.slo, change.from_, change.to)
+        found.setdefault(key, (change, []))[1].append(change.resource)
+    return list(found.values())
+
+
+def spent(views: Sequence[SeriesView]) -> dict[str, float]:
+    """The share of its budget that each series has spent, where it has spent any."""
+    return {
+        view.series.key: view.status.budget.spent_ratio
+        for view in views
+        if view.status.budget.spent_ratio > 0
+    }
+
+
+def sent(delivery: Delivery) -> dict[str, Any]:
+    """A delivery as JSON."""
+    notice = delivery.notice
+    return {
+        "kind": "page",
+        "time": output.rfc3339(notice.changed_ms),
+        "action": notice.action.value,
+        "key": notice.key,
+        "severity": notice.severity,
+        "outcome": delivery.outcome.value,
+        "error": delivery.error,
+    }

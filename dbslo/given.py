@@ -1,0 +1,50 @@
+"""What a command was given: options before environment before file, and the plan of it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dbslo.load import load
+from dbslo.settings import Settings, read_settings
+from slo.faults import Fault
+from slo.plan import Plan
+from slo.policy import DEFAULT, Policy, compressed
+
+
+class Given(msgspec.Struct, frozen=True):
+    """Settings with a command's options in them, the plan, and what is odd about it."""
+
+    settings: Settings
+    plan: Plan
+    warnings: tuple[Fault, ...]
+
+
+def settings_of(environ: Mapping[str, str] | None = None, **options: Any) -> Settings:
+    """The settings, with every option that was given in place of its setting.
+
+    Raises SpecificationError with every fault.
+    """
+    read = read_settings(os.environ if environ is None else environ)
+    chosen = {name: value for name, value in options.items() if value}
+    return msgspec.structs.replace(read, **chosen)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The alert policy, compressed where the settings say so."""
+    divisor = settings.policy_divisor
+    return DEFAULT if divisor == 1 else compressed(DEFAULT, divisor)
+
+
+def given(
+    inventory: Path | None = None,
+    specs: tuple[Path, ...] = (),
+    store: str | None = None,
+    **options: Any,
+) -> Given:
+    """Settings and plan. Raises SpecificationError with every fault of either."""
+    settings = settings_of(inventory=inventory, specs=specs, store=store, **options)
+    loaded = load(settings.specs, settings.inventory, policy_of(settings))
+    return Given(settings, loaded.plan, loaded.warnings)

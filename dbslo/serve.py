@@ -1,0 +1,64 @@
+"""What `run`, `ingest` and `evaluate` share: start, say where, wait, stop."""
+
+import threading
+from contextlib import ExitStack
+
+from dbslo import logs, output
+from dbslo.engines import EmbeddedEngine, Engine, KafkaEngine
+from dbslo.given import Given
+from dbslo.wiring import beside, opened, running, until_told
+from streams.runtimes.embedded import Pace
+from streams.store import Store
+from streams.timing import Timings
+from streams.topics import topics_of
+
+LOOK_SECONDS = 1.0
+
+
+def serve_embedded(have: Given, *, as_json: bool) -> None:
+    """Run both stages on the embedded broker until told to stop."""
+    logs.configure(have.settings.log_level, as_json=as_json)
+    topics = topics_of(have.plan.inventory, have.settings.topics)
+    with opened(have.settings.store) as store:
+        pace = Pace(flush_ms=have.settings.flush_ms)
+        engine = EmbeddedEngine(have.plan, topics, store, pace=pace)
+        _attend(engine, store, have, Timings(), threading.Event())
+
+
+def serve(have: Given, *, ingests: bool, evaluates: bool, as_json: bool) -> None:
+    """Run stages on Kafka until told to stop, or one of them ends."""
+    logs.configure(have.settings.log_level, as_json=as_json)
+    stop, timings = threading.Event(), Timings()
+    with ExitStack() as stack:
+        store = stack.enter_context(opened(have.settings.store)) if evaluates else None
+        engine = KafkaEngine(
+            have,
+            store,
+            ingests=ingests,
+            evaluates=evaluates,
+            ended=stop.set,
+            timings=timings,
+        )
+        _attend(engine, store, have, timings, stop)
+
+
+def _attend(
+    engine: Engine,
+    store: Store | None,
+    have: Given,
+    timings: Timings,
+    stop: threading.Event,
+) -> None:
+    for warning in have.warnings:
+        logs.log.warning("%s", warning)
+    with (
+        until_told(stop),
+        running(engine),
+        beside(engine, store, have, timings) as (listener, _),
+    ):
+        if isinstance(engine, EmbeddedEngine):
+            output.complain(f"kafka    {engine.embedded.bootstrap} (in this process)")
+        output.complain(f"metrics  {listener.url}/metrics")
+        while not stop.wait(LOOK_SECONDS):
+            if isinstance(engine, EmbeddedEngine) and engine.embedded.failure:
+                break
