@@ -46,7 +46,7 @@ def pytest_runtest_makereport(
         _skipped(report, real="real" in item.keywords)
     elif report.when == "call" and "real" in item.keywords:
         REAL_TESTS["ran"] += 1
-        RAN.update({REAL[name] for name in _servers(item)} or {"tools"})
+        RAN.update(_parts(item))
     return report
 
 
@@ -61,8 +61,12 @@ def pytest_make_collect_report(
     return report
 
 
-def _servers(item: pytest.Item) -> set[str]:
-    return REAL.keys() & set(getattr(item, "fixturenames", ()))
+def _parts(item: pytest.Item) -> set[str]:
+    """The real parts of a test: by the fixtures it asks for, or by its parameter."""
+    asked = REAL.keys() & set(getattr(item, "fixturenames", ()))
+    parameter = str(getattr(getattr(item, "callspec", None), "id", "")).lower()
+    named = {part for part in REAL.values() if part.lower() in parameter}
+    return {REAL[name] for name in asked} | named or {"other"}
 
 
 def _skipped(report: Any, *, real: bool) -> None:
