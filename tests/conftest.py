@@ -138,8 +138,8 @@ def promtools() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def amtools() -> dict[str, str]:
-    """Paths of amtool by version, "0.25" and "0.33"."""
-    return _tools("amtool", "prometheus-alertmanager", "0.25", "0.33")
+    """Paths of amtool, "Debian's" and "newer" (0.33 or later)."""
+    return _tools("amtool", "prometheus-alertmanager", "Debian's", "newer")
 
 
 def _tools(name: str, package: str, old: str, new: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ class Tool(NamedTuple):
 
     package: str
     module: str
+    version: str  # what a build from source must be told to call itself
     tags: str = ""
 
 
@@ -33,11 +34,13 @@ TOOLS = {
     "promtool": Tool(
         "promtool",
         "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
+        "3.16.0",
         "remove_all_sd,enable_file_sd,enable_http_sd",  # the rest needs a lost module
     ),
     "amtool": Tool(
         "prometheus-alertmanager",
         "github.com/prometheus/alertmanager/cmd/amtool@v0.34.2",
+        "0.34.2",
     ),
 }
 
@@ -132,5 +135,7 @@ def _from_go(name: str, folder: Path) -> None:
     if version is None or (int(version[1]), int(version[2])) < GO:
         msg = f"Go is older than {GO[0]}.{GO[1]}"
         raise Missing(msg)
-    command = [go, "install", "-tags", TOOLS[name].tags, TOOLS[name].module]
+    tool = TOOLS[name]
+    told = f"-X github.com/prometheus/common/version.Version={tool.version}"
+    command = [go, "install", "-tags", tool.tags, "-ldflags", told, tool.module]
     _run(command, GOBIN=str(folder), GOTOOLCHAIN="auto")

@@ -27,7 +27,7 @@ FETCHED: dict[str, Callable[[], object]] = {
     "Kafka": lambda: jars("kafka"),
     "Kafka Connect": lambda: jars("connect"),
     "promtool 3": lambda: newer("promtool"),
-    "amtool 0.33": lambda: newer("amtool"),
+    "newer amtool": lambda: newer("amtool"),
 }
 
 
