@@ -48,7 +48,7 @@ dashboards: $(runtime) ## write dashboards/generated again
 
 .PHONY: rules
 rules: $(runtime) ## write the Prometheus rules of the example SLOs again
-	$(python) -m dbslo rules
+	$(python) -m dbslo rules --specs examples/slos --inventory examples/inventory.yaml --out examples/generated/rules.yaml
 
 .PHONY: docs
 docs: $(runtime) ## write the generated pages of docs/reference again
