@@ -1,6 +1,15 @@
 """A record, or a part of one, that could not be decoded or judged."""
 
+from collections import Counter
+from hashlib import sha256
+from typing import NamedTuple
+
 import msgspec
+
+from streams.redaction import excerpt
+from streams.slab import Slab
+
+MAX_DETAIL = 500
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -17,3 +26,45 @@ class DeadLetter(msgspec.Struct, frozen=True):
     reason: str
     sha256: str
     excerpt: str
+
+
+class Fault(NamedTuple):
+    """Why a part of a record does not count, and the part."""
+
+    reason: str
+    detail: str
+    data: bytes
+
+
+class Faults:
+    """Everything wrong in one record: the first fault, and how many there are."""
+
+    def __init__(self) -> None:
+        self.first: Fault | None = None
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, fault: Fault) -> None:
+        """One more."""
+        self.first = self.first or fault
+        self.reasons[fault.reason] += 1
+
+
+def dead_letter(slab: Slab, index: int, format_name: str, faults: Faults) -> DeadLetter:
+    """The dead letter of one record, for all that is wrong in it.
+
+    A retry reads the record again, so one letter is enough. `sha256` is that of the
+    whole value.
+    """
+    reason, detail, data = faults.first or Fault("unknown", "", b"")
+    more = faults.reasons.total() - 1
+    return DeadLetter(
+        topic=slab.topic,
+        partition=slab.partition,
+        offset=slab.offsets[index],
+        time_ms=slab.arrivals[index],
+        format=format_name,
+        reason=f"{reason}: {detail[:MAX_DETAIL]}"
+        + (f" (and {more} more in this record)" if more > 0 else ""),
+        sha256=sha256(slab.values[index] or b"").hexdigest(),
+        excerpt=excerpt(data, format_name),
+    )

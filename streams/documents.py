@@ -1,0 +1,148 @@
+"""Single JSON documents out of bytes that may hold many, some of them broken.
+
+NDJSON, concatenated JSON, pretty-printed JSON and arrays. A broken document loses
+only itself: reading goes on at the next line.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+NOT_FINITE_STAND_IN: Final = b"1e308"
+"""Stands for NaN and Infinity, which no JSON number can be: beyond every bound, so
+that the value is refused and its neighbours in the document are not."""
+
+INCOMPLETE: Final = "is no complete JSON document"
+
+_plain = msgspec.json.Decoder(msgspec.Raw)
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_token = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}\[\]"]')
+_space = re.compile(rb"[\s,]*")
+_scalar = re.compile(rb"[^\s,\[\]{}]*")
+_not_finite = re.compile(rb"(?<=[\[:,\s])(-?)(?:NaN|Infinity)(?=\s*[,\]}])")
+
+
+class Document(NamedTuple):
+    """One document; `fault` says what is wrong with it, "" where it is JSON."""
+
+    data: bytes
+    fault: str = ""
+
+
+def documents(data: bytes) -> Iterator[Document]:
+    """The JSON documents of some bytes, in order; elements of arrays one by one."""
+    if _is_json(data):
+        yield from _elements(data)
+        return
+    reader = _Reader(data)
+    while reader.at < len(data):
+        yield from reader.read()
+
+
+class _Reader:
+    """Reads bytes that are no single document: lines, concatenations, or damaged."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._patience = 4 * len(data) + 4_096
+        self.at = _skip(data, 0)
+
+    def read(self) -> Iterator[Document]:
+        """The next documents, and on to behind them."""
+        data, at = self._data, self.at
+        line_end = data.find(b"\n", at)
+        line_end = len(data) if line_end < 0 else line_end
+        line = data[at:line_end]
+        if _is_json(line):
+            self.at = _skip(data, line_end)
+            yield from _elements(line)
+            return
+        end = self._end()
+        document = _mended(data[at:end])
+        if end > line_end and document.fault and line.startswith(b"{"):
+            end = at  # what ends there are several documents, the first one damaged
+        self.at = _skip(data, end if end > at else line_end)
+        if end > at and not document.fault:
+            yield from _elements(document.data)
+        elif line.startswith(b"["):
+            yield from _loose_elements(data[at : max(end, line_end)])
+        else:
+            yield Document(data[at:end] if end > at else line, INCOMPLETE)
+
+    def _end(self) -> int:
+        end, cost = document_end(self._data, self.at, self._patience)
+        self._patience -= cost
+        return end
+
+
+def _skip(data: bytes, at: int) -> int:
+    found = _space.match(data, at)
+    return found.end() if found else at
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        _plain.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _elements(data: bytes) -> Iterator[Document]:
+    """The elements of an array, or the one document that is none."""
+    bare = data.strip()
+    if not bare.startswith(b"["):
+        yield _mended(bare)
+        return
+    try:
+        for element in _list.decode(bare):
+            yield Document(bytes(element))
+    except (ValueError, RecursionError):
+        yield from _loose_elements(bare)
+
+
+def _mended(data: bytes) -> Document:
+    if _is_json(data):
+        return Document(data)
+    mended = _not_finite.sub(rb"\g<1>" + NOT_FINITE_STAND_IN, data)
+    return Document(mended) if _is_json(mended) else Document(data, "is no valid JSON")
+
+
+def _loose_elements(data: bytes) -> Iterator[Document]:
+    """The elements of an array that is no JSON as a whole, or has no end."""
+    at = _skip(data, 1)
+    patience = 4 * len(data) + 4_096
+    while at < len(data) and data[at : at + 1] != b"]":
+        end, cost = document_end(data, at, patience)
+        patience -= cost
+        if end <= at:
+            scalar = _scalar.match(data, at)
+            end = scalar.end() if scalar else at
+        if end <= at:
+            yield Document(data[at:], INCOMPLETE)
+            return
+        yield _mended(data[at:end])
+        at = _skip(data, end)
+
+
+def document_end(data: bytes, at: int, patience: int) -> tuple[int, int]:
+    """Where the object or array that begins here ends, or `at` where it does not, and
+    how many bytes were looked at. Gives up where patience is gone, so that nesting
+    without end costs no more than a few readings of the whole.
+    """
+    if data[at : at + 1] not in (b"{", b"["):
+        return at, 0
+    depth = 0
+    for token in _token.finditer(data, at, min(len(data), at + max(patience, 0))):
+        first = token.group()
+        if first in (b"{", b"["):
+            depth += 1
+        elif first in (b"}", b"]"):
+            depth -= 1
+            if depth == 0:
+                return token.end(), token.end() - at
+        elif first == b'"':
+            return at, token.end() - at
+    return at, len(data) - at

@@ -1,0 +1,211 @@
+"""Framing: from the bytes of a record to single JSON documents.
+
+The same source arrives as one document, as lines, as an array, gzipped in several
+members, as base64, or inside an HTTP body or a Lambda event around any of these.
+"""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from streams.documents import Document, documents
+
+MAX_DEPTH: Final = 6
+MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
+
+GZIP: Final = b"\x1f\x8b"
+ZLIB: Final = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+CHUNK: Final = 16_384
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+_base64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
+
+
+class TooMuchError(Exception):
+    """The bytes hold more than any record may: nothing of them is read."""
+
+
+class _Wrapping(msgspec.Struct):
+    """What gives an envelope away; every field is somebody's."""
+
+    records: Any = None  # Firehose body, transform event, events of MSK
+    Records: Any = None  # events of Kinesis, SNS and SQS
+    awslogs: Any = None
+    Type: Any = None  # SNS
+    Message: Any = None
+
+
+_wrapping = msgspec.json.Decoder(_Wrapping)
+
+
+class Unwrapper:
+    """Unwraps one record; the bounds hold for all of it."""
+
+    def __init__(
+        self, max_bytes: int = MAX_OUTPUT_BYTES, max_depth: int = MAX_DEPTH
+    ) -> None:
+        self._room = max_bytes
+        self._max_depth = max_depth
+
+    def unwrap(self, value: bytes, depth: int = 0) -> Iterator[Document]:
+        """The documents inside; broken ones say what is wrong with them.
+
+        Raises TooMuchError where they unfold to more than is allowed, or too deep.
+        """
+        if depth > self._max_depth:
+            raise TooMuchError(f"is wrapped more than {self._max_depth} times")
+        bare = value.removeprefix(BYTE_ORDER_MARK).strip()
+        if value.startswith((GZIP, *ZLIB)):
+            yield from self._inflated(value, depth)
+        elif value.startswith(ZSTD):
+            yield Document(value, "is zstd: let the producer send it uncompressed")
+        elif bare[:1] in (b"{", b"["):
+            for document in documents(bare):
+                yield from self._opened(document, depth)
+        else:
+            yield from self._encoded(bare, depth)
+
+    def _take(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise TooMuchError("unfolds to more than 64 MiB")
+
+    # -- compression -----------------------------------------------------------------
+
+    def _inflated(self, value: bytes, depth: int) -> Iterator[Document]:
+        whole: list[bytes] = []
+        fault = ""
+        try:
+            for member in self._members(value):
+                whole.append(member)
+        except (zlib.error, EOFError) as error:
+            fault = f"is damaged gzip: {error}"
+        if whole:
+            yield from self.unwrap(b"".join(whole), depth + 1)
+        if fault:
+            yield Document(value, fault)
+
+    def _members(self, value: bytes) -> Iterator[bytes]:
+        """Every member that is whole: its checksum holds. Raises at the first other."""
+        at = 0
+        while at < len(value):
+            member, at = self._member(value, at)
+            yield member
+            if not value.startswith((GZIP, *ZLIB), at):
+                if value[at:].strip(b"\0"):
+                    raise EOFError(f"bytes after {at} are no further member")
+                return
+
+    def _member(self, value: bytes, at: int) -> tuple[bytes, int]:
+        """The member that begins here, and where the next one does."""
+        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        pieces: list[bytes] = []
+        while not inflater.eof:
+            chunk = inflater.unconsumed_tail
+            if not chunk:
+                chunk = value[at : at + CHUNK]
+                at += len(chunk)
+            piece = inflater.decompress(chunk, 64 * CHUNK)
+            if not chunk and not piece and not inflater.eof:
+                raise EOFError("it ends too early")
+            self._take(len(piece))
+            pieces.append(piece)
+        return b"".join(pieces), at - len(inflater.unused_data)
+
+    # -- text --------------------------------------------------------------------------
+
+    def _encoded(self, bare: bytes, depth: int) -> Iterator[Document]:
+        """JSON or base64 in a string, bare base64, or documents that are none."""
+        inner = _quoted(bare) if bare.startswith(b'"') else bare
+        decoded = _from_text(inner)
+        if decoded is None:
+            yield from documents(bare)
+        else:
+            self._take(len(decoded))
+            yield from self.unwrap(decoded, depth + 1)
+
+    # -- envelopes -----------------------------------------------------------------------
+
+    def _opened(self, document: Document, depth: int) -> Iterator[Document]:
+        """What a document carries where it is an envelope, else itself."""
+        letters = [] if document.fault else list(_letters(document.data))
+        if not letters:
+            yield document
+        for letter in letters:
+            if isinstance(letter, Document):
+                yield letter
+            else:
+                self._take(len(letter))
+                yield from self.unwrap(letter, depth + 1)
+
+
+def _quoted(bare: bytes) -> bytes:
+    try:
+        return msgspec.json.decode(bare, type=str).encode()
+    except ValueError:
+        return bare
+
+
+def _from_text(text: bytes) -> bytes | None:
+    """What a text stands for: JSON itself, or base64 of something that we know."""
+    if text.lstrip()[:1] in (b"{", b"["):
+        return text
+    compact = b"".join(text.split())
+    if len(compact) % 4 or not _base64.fullmatch(compact):
+        return None
+    decoded = base64.b64decode(compact)
+    known = decoded.startswith((GZIP, *ZLIB)) or decoded.lstrip()[:1] in (b"{", b"[")
+    return decoded if known else None
+
+
+def _letters(data: bytes) -> Iterator[bytes | Document]:
+    try:
+        found = _wrapping.decode(data)
+    except ValueError:
+        return
+    if found.Type == "Notification" and isinstance(found.Message, str):
+        yield found.Message.encode()
+    elif isinstance(found.awslogs, dict):
+        yield _from_base64(found.awslogs.get("data"))
+    elif isinstance(found.records, dict):
+        for records in found.records.values():
+            for record in _objects(records):
+                yield _from_base64(record.get("value"))
+    else:
+        for record in _objects(found.records):
+            yield _from_base64(record.get("data"))
+        for record in _objects(found.Records):
+            yield _event(record)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        return []
+    return [one if isinstance(one, dict) else {} for one in value]
+
+
+def _event(record: dict[str, Any]) -> bytes | Document:
+    """The letter of one record of a Lambda event: Kinesis, SNS or SQS."""
+    kinesis, sns, body = record.get("kinesis"), record.get("Sns"), record.get("body")
+    if isinstance(kinesis, dict):
+        return _from_base64(kinesis.get("data"))
+    if isinstance(sns, dict):
+        body = sns.get("Message")
+    return body.encode() if isinstance(body, str) else _no_letter()
+
+
+def _from_base64(text: Any) -> bytes | Document:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        return _no_letter()
+
+
+def _no_letter() -> Document:
+    return Document(b"", "an envelope's record holds no base64 data")

@@ -1,0 +1,278 @@
+"""Stage 1: records in; batches and dead letters out, at every flush.
+
+Between flushes it keeps nothing but the CDC marks. It reads no clock and does no I/O:
+embedded, native and replay runs differ only in who calls it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress, islice
+from typing import Final, NamedTuple
+
+from slo.plan import Plan
+from streams.batch import Batch, Mark
+from streams.deadletter import DeadLetter, Fault, Faults, dead_letter
+from streams.documents import Document
+from streams.envelope import TooMuchError, Unwrapper
+from streams.fold import Fold, Frame, batches
+from streams.judgement import ARRIVAL_IN_THE_FUTURE, TOO_OLD, Horizon
+from streams.outcomes import LATE, MALFORMED, REFUSED, TOMBSTONE, Outcomes
+from streams.positions import Positions
+from streams.slab import Slab
+from streams.sources import FAMILIES, FORMATS, Intake, sniff
+from streams.table import Table
+from streams.topics import Topics
+
+DOCUMENTS_AT_ONCE: Final = 500
+SOURCES: Final = {"vector": "datadog", "debezium": "cdc"}
+"""The source of a format, where it is not called the same."""
+
+
+TOO_MUCH: Final = "too_much"
+UNKNOWN_FORMAT: Final = "unknown_format"
+HINT: Final = (
+    "no format of ours: name the topic's format in the settings, or do not read it"
+)
+UNREADABLE: Final = frozenset({MALFORMED, TOO_MUCH, UNKNOWN_FORMAT})
+"""Reasons of parts that could not even be decoded."""
+
+
+class Flush(NamedTuple):
+    """What one flush hands over."""
+
+    batches: list[tuple[int, Batch]]
+    dead_letters: list[DeadLetter]
+
+
+class Ingest:
+    """Stage 1 of one worker.
+
+    `records` counts statements by (topic, result), `refused` by (source, reason); both
+    only grow. `partitions` is the number of partitions of the observations topic.
+    Raises SpecificationError where the plan reads one metric in two units.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        topics: Topics,
+        *,
+        worker: str,
+        partitions: int,
+        horizon: Horizon = Horizon(),  # noqa: B008  # immutable
+    ) -> None:
+        self.records: Counter[tuple[str, str]] = Counter()
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self._topics = topics
+        self._worker = worker
+        self._partitions = partitions
+        self._horizon = horizon
+        self._table = Table(plan, partitions)
+        self._fold = Fold(self._table.wants)
+        self._positions = Positions()
+        intake = Intake(self._table, topics, self._fold, self._positions, horizon)
+        self._sources = {name: make(intake) for name, make in FORMATS.items()}
+        self._dead: list[DeadLetter] = []
+
+    @property
+    def unknown_resources(self) -> frozenset[str]:
+        """Names that wanted metrics gave and the inventory does not know; 1,000 at
+        most are remembered.
+        """
+        return frozenset(self._table.unknown)
+
+    # -- in ------------------------------------------------------------------------------
+
+    def add(self, slab: Slab, clock_ms: int) -> None:
+        """Fold records of one partition, in offset order. Never raises for what they
+        hold: what cannot be decoded or judged becomes a dead letter.
+        """
+        slab = self._believable(slab, clock_ms)
+        name = self._topics.format_of(slab.topic)
+        source = self._sources.get(name)
+        outcomes = Outcomes()
+        if source is None:
+            outcomes.undecoded = [(index, "") for index in range(len(slab.values))]
+        else:
+            source.fold(slab, outcomes)
+        self._account(slab.topic, outcomes)
+        faults: dict[int, Faults] = {}
+        for index, reason, detail in outcomes.refused:
+            found = Fault(reason, detail, slab.values[index] or b"")
+            faults.setdefault(index, Faults()).add(found)
+        for index, _ in outcomes.undecoded:
+            faults[index] = self._unwrapped(_only(slab, index), name)
+        for index, several in faults.items():
+            self._bury(slab, index, name, several)
+
+    def _believable(self, slab: Slab, clock_ms: int) -> Slab:
+        """The slab without records that arrived in the future; without a timestamp,
+        a record arrives now.
+        """
+        latest = clock_ms + self._horizon.future_ms
+        if not slab.arrivals or 0 < min(slab.arrivals) <= max(slab.arrivals) <= latest:
+            return slab
+        slab = slab._replace(arrivals=[a if a > 0 else clock_ms for a in slab.arrivals])
+        name = self._topics.format_of(slab.topic)
+        for index, arrival_ms in enumerate(slab.arrivals):
+            if arrival_ms > latest:
+                faults = Faults()
+                value = slab.values[index] or b""
+                faults.add(Fault(ARRIVAL_IN_THE_FUTURE, f"{arrival_ms} ms", value))
+                self._bury(slab, index, name, faults)
+        return _where(slab, [arrival_ms <= latest for arrival_ms in slab.arrivals])
+
+    def _account(self, topic: str, outcomes: Outcomes) -> None:
+        for result, count in outcomes.counts.items():
+            if count:
+                self.records[topic, result] += count
+
+    def _bury(self, slab: Slab, index: int, name: str, faults: Faults) -> None:
+        """Count everything wrong in a record, and write its one dead letter."""
+        if not faults.reasons:
+            return
+        source = SOURCES.get(name, name)
+        for reason, count in faults.reasons.items():
+            self.refused[source, reason] += count
+            self.records[slab.topic, _result(reason)] += count
+        self._dead.append(dead_letter(slab, index, name, faults))
+
+    # -- records that are not one plain document -----------------------------------------
+
+    def _unwrapped(self, record: Slab, name: str) -> Faults:
+        """Fold what is inside a record; what is wrong in it."""
+        faults = Faults()
+        value = record.values[0] or b""
+        empty = True
+        try:
+            for several in _several(Unwrapper().unwrap(value)):
+                empty = False
+                self._documents(record, several, name, faults)
+        except TooMuchError as error:
+            empty = False
+            faults.add(Fault(TOO_MUCH, f"the record {error}", value))
+        if empty:
+            self.records[record.topic, TOMBSTONE] += 1
+        return faults
+
+    def _documents(
+        self, record: Slab, several: list[Document], name: str, faults: Faults
+    ) -> None:
+        by_format: dict[str, list[bytes]] = {}
+        for data, fault in several:
+            if fault:
+                faults.add(Fault(MALFORMED, fault, data))
+            elif data in (b"", b"null"):
+                self.records[record.topic, TOMBSTONE] += 1
+            else:
+                found = name if name in self._sources else sniff(data)
+                by_format.setdefault(found or "", []).append(data)
+        for found, values in by_format.items():
+            self._decoded(record, found, values, faults)
+
+    def _decoded(
+        self, record: Slab, name: str, values: list[bytes], faults: Faults
+    ) -> None:
+        """Fold documents of one format; one of its family is decoded as what it is."""
+        source = self._sources.get(name)
+        if source is None:
+            for data in values:
+                faults.add(Fault(UNKNOWN_FORMAT, HINT, data))
+            return
+        slab = _copies(record, values)
+        outcomes = Outcomes()
+        source.fold(slab, outcomes)
+        self._account(slab.topic, outcomes)
+        for index, reason, detail in outcomes.refused:
+            faults.add(Fault(reason, detail, values[index]))
+        for index, error in outcomes.undecoded:
+            other = sniff(values[index]) or name
+            if FAMILIES.get(name) == other:
+                self._decoded(record, other, [values[index]], faults)
+            else:
+                hint = f"; it looks like {other}" if other != name else ""
+                faults.add(Fault(MALFORMED, error + hint, values[index]))
+
+    # -- out -----------------------------------------------------------------------------
+
+    def flush(
+        self, marks: Sequence[Mark], inputs: Mapping[str, int], clock_ms: int
+    ) -> Flush:
+        """What was folded since the last flush: at least one batch for every output
+        partition, which carries the marks, and the dead letters. The fold is empty
+        afterwards.
+        """
+        frame = Frame(self._worker, clock_ms, marks, inputs)
+        flush = Flush(batches(self._fold.touched, frame, self._partitions), self._dead)
+        self._fold.clear()
+        self._dead = []
+        return flush
+
+    def committed(self) -> None:
+        """The flush was committed: its CDC marks become the ones to return to."""
+        self._positions.committed()
+
+    def discard(self) -> None:
+        """Drop the fold and go back to the committed CDC marks: an abort, or a loss.
+
+        The caller seeks every held partition back to its committed offset.
+        """
+        self._fold.clear()
+        self._dead = []
+        self._positions.discard()
+
+    # -- partitions ----------------------------------------------------------------------
+
+    def assigned(self, topic: str, partition: int, metadata: str | None) -> None:
+        """Take a source partition; `metadata` is its committed offset's.
+
+        Raises MarksError where that is not ours.
+        """
+        self._positions.assigned(topic, partition, metadata or "")
+
+    def revoked(self, topic: str, partition: int) -> None:
+        """Give a source partition up; what was folded of it is committed by then."""
+        self._positions.revoked(topic, partition)
+
+    def metadata(self, topic: str, partition: int) -> str:
+        """What every commit of this partition carries: its CDC marks.
+
+        Raises MarksError above 4,000 characters, with the remedy.
+        """
+        return self._positions.text(topic, partition, self._horizon.past_ms)
+
+
+def _result(reason: str) -> str:
+    if reason in UNREADABLE:
+        return MALFORMED
+    return LATE if reason == TOO_OLD else REFUSED
+
+
+def _several(documents: Iterator[Document]) -> Iterator[list[Document]]:
+    while several := list(islice(documents, DOCUMENTS_AT_ONCE)):
+        yield several
+
+
+def _where(slab: Slab, kept: list[bool]) -> Slab:
+    return Slab(
+        slab.topic,
+        slab.partition,
+        *(list(compress(column, kept)) for column in slab[2:]),
+    )
+
+
+def _only(slab: Slab, index: int) -> Slab:
+    return _where(slab, [at == index for at in range(len(slab.offsets))])
+
+
+def _copies(record: Slab, values: list[bytes]) -> Slab:
+    """A slab of the documents of one record."""
+    size = len(values)
+    return Slab(
+        record.topic,
+        record.partition,
+        record.offsets * size,
+        record.arrivals * size,
+        record.keys * size,
+        list(values),
+    )

@@ -1,0 +1,87 @@
+"""What every source has in common."""
+
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from streams.fold import Fold, Track
+from streams.judgement import Bounds, Horizon, Stats
+from streams.outcomes import IRRELEVANT, OK, UNKNOWN_RESOURCE, Outcomes
+from streams.positions import Positions
+from streams.slab import Slab
+from streams.table import Table
+from streams.topics import Topics
+
+UNDECODABLE: Final = (ValueError, TypeError, RecursionError)
+"""What decoding foreign bytes may raise; msgspec's errors are ValueErrors."""
+
+MAX_KNOWN: Final = 100_000
+"""Identities whose fate is remembered; a million new labels must not fill memory."""
+
+
+class Target(msgspec.Struct):
+    """What a metric of somebody came to: a track to state to, or an outcome.
+
+    A wire value divided by `divisor` is in SI units.
+    """
+
+    outcome: str = OK
+    track: Track | None = None
+    bounds: Bounds | None = None
+    divisor: float = 1.0
+
+
+class Statement(NamedTuple):
+    """One statement of a cell as the wire has it, with its record's place."""
+
+    metric: str
+    start_ms: int
+    stats: Stats
+    index: int
+    arrival_ms: int
+
+
+class Intake(NamedTuple):
+    """What a source works with: what is wanted, and where it goes."""
+
+    table: Table
+    topics: Topics
+    fold: Fold
+    positions: Positions
+    horizon: Horizon
+
+    @property
+    def most_known(self) -> int:
+        """How many identities a source may remember: plenty for the whole plan."""
+        return max(MAX_KNOWN, 4 * self.table.wants)
+
+    def state(self, target: Target, one: Statement, outcomes: Outcomes) -> None:
+        """Judge a statement and fold it, or refuse it, or count why it says nothing."""
+        track, bounds = target.track, target.bounds
+        if track is None or bounds is None:
+            if target.outcome in (IRRELEVANT, UNKNOWN_RESOURCE):
+                outcomes.counts[target.outcome] += 1
+            else:
+                outcomes.refuse(one.index, target.outcome, one.metric)
+            return
+        late = self.horizon.refuses(one.start_ms, one.arrival_ms)
+        judged = bounds.judged(one.stats, target.divisor)
+        if late is not None:
+            at = f"{one.metric} at {str(one.start_ms)[:20]} ms"
+            outcomes.refuse(one.index, late, at)
+        elif isinstance(judged, str):
+            outcomes.refuse(one.index, judged, one.metric)
+        else:
+            self.fold.state(track, one.start_ms, judged, one.arrival_ms)
+            outcomes.counts[OK] += 1
+
+
+class Source(Protocol):
+    """One format: bytes in, statements folded."""
+
+    def fold(self, slab: Slab, outcomes: Outcomes) -> None:
+        """Take every record in that is one document of this format.
+
+        The others go to `outcomes.undecoded`; nothing is raised for what a record
+        holds.
+        """
