@@ -10,6 +10,7 @@ from typing import Any
 from grafanalib import core
 
 from dashboards import detail, overview
+from dashboards.lint import lint
 from dashboards.normalise import dumped, normalised
 from dashboards.scope import Scope, scope
 from dashboards.variables import annotations, detail_variables, fleet_variables
@@ -48,9 +49,15 @@ def write(out: Path, plan: Plan | None = None) -> list[Path]:
 
 
 def check(out: Path, plan: Plan | None = None) -> list[str]:
-    """What is wrong with the files below `out`; empty where they are current."""
+    """What is wrong with the boards of the plan and their files; empty: nothing.
+
+    The files below `out` must be what would be drawn today, and what would be
+    drawn must pass every rule of `dashboards.lint`.
+    """
     wanted = render(plan)
+    drawn = scope(plan)
     return [
+        *map(str, lint(boards(plan), drawn.policy, drawn.period_ms)),
         *(_stale(out / name) for name, d in wanted.items() if _read(out / name) != d),
         *(f"{path}: no board of this name is drawn" for path in _leftover(out, wanted)),
     ]

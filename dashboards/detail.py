@@ -6,9 +6,9 @@ not? Can I trust this?
 
 from grafanalib import core
 
-from dashboards import guards, trust
-from dashboards.layout import CHART, TILE, Row, Size, placed
-from dashboards.looks import About, Look, Override, Query, dashed, properties
+from dashboards import guards, history, trust
+from dashboards.layout import TILE, Row, Size, placed
+from dashboards.looks import About, Link, Look, Override, Query, dashed, properties
 from dashboards.panels import Lines, ModernPanel, bars, chart, text, tile
 from dashboards.policy_lines import (
     BUDGET_STEPS,
@@ -17,7 +17,6 @@ from dashboards.policy_lines import (
     ORANGE,
     RED,
     TIMES,
-    YELLOW,
     Step,
     burn_steps,
     drawn_windows,
@@ -26,10 +25,10 @@ from dashboards.policy_lines import (
     verdict_mappings,
 )
 from dashboards.reading import how_to_read
-from dashboards.scope import VERDICT, Scope, one, window, windows
+from dashboards.scope import VERDICT, Scope, leads_to, one, window, windows
 from slo import names
 from slo.model import DAY, SECOND
-from slo.names import RESULT, duration
+from slo.names import duration
 
 BURN_TITLE = f"Burn rate by window ({TIMES})"
 """The panel that an alert points to."""
@@ -37,7 +36,6 @@ BURN_TITLE = f"Burn rate by window ({TIMES})"
 READING = Size(8, 8)
 BURN = Size(16, 9)
 BURN_NOW = Size(8, 9)
-EVENTS = Size(12, 8)
 
 
 def panels(scope: Scope) -> list[core.Panel]:
@@ -49,11 +47,15 @@ def panels(scope: Scope) -> list[core.Panel]:
                 "How fast is it going wrong?",
                 [(BURN, _burn(scope)), (BURN_NOW, _burn_now(scope))],
             ),
-            Row("How did we get here?", _history(scope)),
+            Row("How did we get here?", history.panels(scope)),
             Row("Why does it alert, or not?", guards.panels(scope)),
             Row("Can I trust this?", trust.panels(scope)),
         ]
     )
+
+
+def _to(title: str) -> tuple[Link]:
+    return leads_to(names.BOARD_SLO_DETAIL, title)
 
 
 # -- am I fine? -------------------------------------------------------------------
@@ -90,7 +92,7 @@ def _state() -> ModernPanel:
         " data is missing, see the last row.",
     )
     query = Query(one(names.ALERT_STATE, VERDICT), "state")
-    look = Look(unit="none", mappings=verdict_mappings())
+    look = Look(unit="none", mappings=verdict_mappings(), links=_to(guards.TIERS_TITLE))
     return tile("State", about, query, look)
 
 
@@ -101,7 +103,8 @@ def _objective() -> ModernPanel:
         "change it in the SLO's YAML, never here.",
     )
     query = Query(one(names.OBJECTIVE_RATIO), "objective")
-    return tile("Objective", about, query, Look(unit="percentunit", decimals=3))
+    look = Look(unit="percentunit", decimals=3, links=_to(history.SLI_TITLE))
+    return tile("Objective", about, query, look)
 
 
 def _attained() -> ModernPanel:
@@ -113,7 +116,7 @@ def _attained() -> ModernPanel:
     )
     budget = f"(1 - {one(names.OBJECTIVE_RATIO)})"
     expr = f"1 - {one(names.BUDGET_SPENT_RATIO)} * {budget}"
-    look = Look(unit="percentunit", decimals=3)
+    look = Look(unit="percentunit", decimals=3, links=_to(history.SLI_TITLE))
     return tile("SLI over the period", about, Query(expr, "attained"), look)
 
 
@@ -123,7 +126,12 @@ def _left() -> ModernPanel:
         "above 25 %.",
         "below 10 % hold back risky changes on this cluster.",
     )
-    look = Look(unit="percentunit", decimals=1, steps=BUDGET_STEPS)
+    look = Look(
+        unit="percentunit",
+        decimals=1,
+        steps=BUDGET_STEPS,
+        links=_to(history.LEFT_TITLE),
+    )
     query = Query(one(names.BUDGET_REMAINING_RATIO), "left")
     return tile("Budget left", about, query, look)
 
@@ -134,7 +142,11 @@ def _left_as_time() -> ModernPanel:
         "more than your longest planned failover.",
         "less than one failover: postpone maintenance.",
     )
-    look = Look(unit="dtdurations", steps=(Step(None, RED), Step(0.0, GREEN)))
+    look = Look(
+        unit="dtdurations",
+        steps=(Step(None, RED), Step(0.0, GREEN)),
+        links=_to(history.TIME_TITLE),
+    )
     query = Query(one(names.BUDGET_REMAINING_SECONDS), "left")
     return tile("Budget left, as outage", about, query, look)
 
@@ -148,7 +160,12 @@ def _gone_in(scope: Scope) -> ModernPanel:
     day = DAY / SECOND
     steps = (Step(None, RED), Step(day, ORANGE), Step(7 * day, GREEN))
     query = Query(one(names.EXHAUSTION_SECONDS, window(scope.fastest_ms)), "gone in")
-    look = Look(unit="dtdurations", steps=steps, no_value="not at this rate")
+    look = Look(
+        unit="dtdurations",
+        steps=steps,
+        no_value="not at this rate",
+        links=_to(BURN_TITLE),
+    )
     return tile("Budget gone in", about, query, look)
 
 
@@ -158,7 +175,12 @@ def _coverage(scope: Scope) -> ModernPanel:
         "above 98 %.",
         "missing data is neither good nor bad: below half, a tier is unknown.",
     )
-    look = Look(unit="percentunit", decimals=1, steps=COVERAGE_STEPS)
+    look = Look(
+        unit="percentunit",
+        decimals=1,
+        steps=COVERAGE_STEPS,
+        links=_to(trust.COVERAGE_TITLE),
+    )
     return tile("Coverage", about, Query(one(names.COVERAGE_RATIO), "seen"), look)
 
 
@@ -168,7 +190,9 @@ def _age() -> ModernPanel:
         "seconds for CDC and Datadog, two to four minutes for CloudWatch.",
         "the source is late or silent: see the last row.",
     )
-    look = Look(unit="s", decimals=0, steps=seconds_steps(300, 900))
+    look = Look(
+        unit="s", decimals=0, steps=seconds_steps(300, 900), links=_to(trust.AGE_TITLE)
+    )
     query = Query(one(names.SOURCE_AGE_SECONDS), "age")
     return tile("Newest data", about, query, look)
 
@@ -194,7 +218,14 @@ def _burn(scope: Scope) -> ModernPanel:
         for tier in scope.policy.tiers
     )
     steps = burn_steps(scope.policy, scope.fastest_ms, scope.period_ms)
-    look = Look(unit="none", decimals=1, low=0.0, steps=steps, overrides=lines)
+    look = Look(
+        unit="none",
+        decimals=1,
+        low=0.0,
+        steps=steps,
+        overrides=lines,
+        links=_to(guards.TIERS_TITLE),
+    )
     return chart(BURN_TITLE, about, queries, look, Lines(symlog=True))
 
 
@@ -227,99 +258,7 @@ def _burn_now(scope: Scope) -> ModernPanel:
         high=highest,
         steps=burn_steps(scope.policy, scope.fastest_ms, scope.period_ms),
         overrides=each,
+        links=_to(BURN_TITLE),
     )
     query = Query(one(names.BURN_RATE, windows(drawn)), "{{window}}")
     return bars(f"Burn rate now ({TIMES})", about, query, look)
-
-
-# -- how did we get here? ---------------------------------------------------------
-
-
-def _history(scope: Scope) -> list[tuple[Size, ModernPanel]]:
-    return [
-        (CHART, _burn_down(scope)),
-        (CHART, _budget_as_time(scope)),
-        (CHART, _sli(scope)),
-        (CHART, _spent_lately(scope)),
-        (EVENTS, _events()),
-        (EVENTS, trust.restated()),
-    ]
-
-
-def _burn_down(scope: Scope) -> ModernPanel:
-    about = About(
-        "error budget left over a whole period. The window rolls: old bad hours"
-        " leave it and the line rises again.",
-        "above the upper dashed line (25 %).",
-        "a cliff is an incident; a slope is slow burn, worth a ticket.",
-    )
-    look = Look(unit="percentunit", steps=BUDGET_STEPS, high=1.0)
-    lines = Lines(fill=15, marks=True, time_from=duration(scope.period_ms))
-    queries = [Query(one(names.BUDGET_REMAINING_RATIO), "left")]
-    return chart("Budget left over the period", about, queries, look, lines)
-
-
-def _budget_as_time(scope: Scope) -> ModernPanel:
-    about = About(
-        "the same, as time of total outage; dashed: the whole budget of a period.",
-        "far above zero.",
-        "compare with what a failover or a migration of yours costs.",
-    )
-    whole = f"{one(names.WINDOW_SECONDS)} * (1 - {one(names.OBJECTIVE_RATIO)})"
-    queries = [
-        Query(one(names.BUDGET_REMAINING_SECONDS), "left"),
-        Query(whole, "whole budget"),
-    ]
-    look = Look(
-        unit="s",
-        steps=(Step(None, RED), Step(0.0, GREEN)),
-        overrides=(Override("whole budget", dashed(GREEN)),),
-    )
-    lines = Lines(fill=15, time_from=duration(scope.period_ms))
-    return chart("Budget left, in outage time", about, queries, look, lines)
-
-
-def _sli(scope: Scope) -> ModernPanel:
-    about = About(
-        "the good share of the windows; dashed: the objective.",
-        "on or above the objective.",
-        "the depth of a dip is how bad it was, its width how long.",
-    )
-    shortest, fastest = min(scope.policy.windows_ms), scope.fastest_ms
-    queries = [
-        Query(one(names.SLI_RATIO, windows((shortest, fastest))), "{{window}}"),
-        Query(one(names.OBJECTIVE_RATIO), "objective"),
-    ]
-    look = Look(
-        unit="percentunit",
-        high=1.0,
-        overrides=(Override("objective", dashed(YELLOW)),),
-    )
-    return chart("SLI against its objective", about, queries, look)
-
-
-def _spent_lately(scope: Scope) -> ModernPanel:
-    about = About(
-        f"how much of the whole budget each {scope.fastest} spent; below zero: old"
-        " bad hours left the period.",
-        "no bars, or small ones.",
-        "the tallest bars are where a post-mortem should look.",
-    )
-    spent = one(names.BUDGET_SPENT_RATIO)
-    queries = [Query(f"delta({spent}[{scope.fastest}])", "spent")]
-    look = Look(unit="percentunit", decimals=1)
-    title = f"Budget spent per {scope.fastest}"
-    return chart(title, about, queries, look, Lines(bars=True))
-
-
-def _events() -> ModernPanel:
-    about = About(
-        "good and bad events (or slices) per second, as they were first known.",
-        "good ones alone; a gap is missing data, not health.",
-        "bad ones without fewer good ones: errors; both gone: traffic or the"
-        " source is gone.",
-    )
-    expr = f"rate({one(names.EVENTS_TOTAL)}[$__rate_interval])"
-    queries = [Query(f"sum by ({RESULT}) ({expr})", "{{result}}")]
-    look = Look(unit="ops", overrides=trust.GOOD_AND_BAD)
-    return chart("Good and bad events", about, queries, look, trust.BARS)

@@ -4,17 +4,24 @@ Kept beside the fleet, because a quiet board and a stalled engine look alike.
 """
 
 from dashboards.layout import CHART, QUARTER, Size
-from dashboards.looks import About, Look, Query
+from dashboards.looks import About, Link, Look, Query
 from dashboards.panels import Lines, ModernPanel, chart, tile
 from dashboards.policy_lines import GREEN, YELLOW, Step, any_is, seconds_steps
+from dashboards.scope import leads_to
 from slo import contract, names
 from slo.names import RESULT, SOURCE
 
 LAG_TITLE = "Records waiting in Kafka"
 RESULTS_TITLE = "Records by what became of them"
 REFUSED_TITLE = "Facts refused"
+BATCH_TITLE = "Time to work a batch, p99"
+NOTICES_TITLE = "Notices sent"
 
 BARS = Lines(bars=True, stacked=True)
+
+
+def _to(title: str) -> tuple[Link]:
+    return leads_to(names.BOARD_OVERVIEW, title)
 
 
 def panels() -> list[tuple[Size, ModernPanel]]:
@@ -41,7 +48,9 @@ def _checkpoint() -> ModernPanel:
         " which; restarting it loses nothing.",
     )
     query = Query(f"max({names.CHECKPOINT_AGE_SECONDS})", "age")
-    look = Look(unit="s", decimals=0, steps=seconds_steps(30, 120))
+    look = Look(
+        unit="s", decimals=0, steps=seconds_steps(30, 120), links=_to(BATCH_TITLE)
+    )
     return tile("Oldest checkpoint", about, query, look)
 
 
@@ -53,7 +62,9 @@ def _outbox() -> ModernPanel:
         " and `dbslo deadletter list` for what was refused for good.",
     )
     query = Query(f"max({names.OUTBOX_OLDEST_SECONDS})", "waiting")
-    look = Look(unit="s", decimals=0, steps=seconds_steps(60, 300))
+    look = Look(
+        unit="s", decimals=0, steps=seconds_steps(60, 300), links=_to(NOTICES_TITLE)
+    )
     return tile("Oldest notice not sent", about, query, look)
 
 
@@ -61,11 +72,10 @@ def _unknown_resources() -> ModernPanel:
     about = About(
         "resources that send data and stand in no inventory: counted, not judged.",
         "0.",
-        "run `dbslo discover`, or add them to the inventory; their history begins"
-        " when they are added.",
+        "add them to the inventory; their history begins when they are added.",
     )
     query = Query(f"max({names.UNKNOWN_RESOURCES})", "resources")
-    look = Look(unit="none", steps=any_is(YELLOW))
+    look = Look(unit="none", steps=any_is(YELLOW), links=_to(RESULTS_TITLE))
     return tile("Resources in no inventory", about, query, look)
 
 
@@ -91,7 +101,9 @@ def _lag() -> ModernPanel:
     )
     expr = f"sum by ({contract.TOPIC}) ({names.CONSUMER_LAG_MESSAGES})"
     queries = [Query(expr, "{{topic}}")]
-    return chart(LAG_TITLE, about, queries, Look(unit="none", low=0.0))
+    return chart(
+        LAG_TITLE, about, queries, Look(unit="none", low=0.0, links=_to(BATCH_TITLE))
+    )
 
 
 def records_by_result(title: str) -> ModernPanel:
@@ -99,9 +111,9 @@ def records_by_result(title: str) -> ModernPanel:
     about = About(
         "records read from the raw topics, per second, by what became of them. All"
         " clusters, whatever is chosen above.",
-        "ok, irrelevant and dup only.",
-        "malformed or dead_letter: `dbslo deadletter list` shows each with its"
-        " reason; late: the source is behind, see its age.",
+        "ok, irrelevant, dup, snapshot and tombstone only.",
+        "malformed or refused: `dbslo deadletter list` shows each with its reason;"
+        " unknown_resource: it stands in no inventory; late: the source is behind.",
     )
     expr = f"sum by ({RESULT}) (rate({names.RECORDS_TOTAL}[$__rate_interval]))"
     return chart(title, about, [Query(expr, "{{result}}")], Look(unit="ops"), BARS)
@@ -130,7 +142,7 @@ def _batch_time() -> ModernPanel:
     rate = f"rate({names.PROCESSING_SECONDS}_bucket[$__rate_interval])"
     expr = f"histogram_quantile(0.99, sum by (le, {contract.STAGE}) ({rate}))"
     look = Look(unit="s", low=0.0, steps=seconds_steps(0.5, 1))
-    return chart("Time to work a batch, p99", about, [Query(expr, "{{stage}}")], look)
+    return chart(BATCH_TITLE, about, [Query(expr, "{{stage}}")], look)
 
 
 def _notices() -> ModernPanel:
@@ -138,9 +150,10 @@ def _notices() -> ModernPanel:
         "notices by receiver and outcome, per second.",
         "sent, in step with the incidents.",
         "retry: the receiver throttles or fails, we wait and go on; dead: it"
-        " refused for good, see `dbslo deadletter list`.",
+        " refused for good, see `dbslo deadletter list`; changed: the wanted state"
+        " moved on while we sent, so it is sent again.",
     )
     by = f"{contract.TARGET}, {contract.OUTCOME}"
     expr = f"sum by ({by}) (rate({names.NOTIFY_TOTAL}[$__rate_interval]))"
     queries = [Query(expr, "{{target}}: {{outcome}}")]
-    return chart("Notices sent", about, queries, Look(unit="ops"), BARS)
+    return chart(NOTICES_TITLE, about, queries, Look(unit="ops"), BARS)

@@ -4,10 +4,12 @@ from dashboards.layout import THIRD, WIDE, Size
 from dashboards.looks import About, Link, Look, Override, Query, dashed
 from dashboards.panels import ModernPanel, chart, timeline
 from dashboards.policy_lines import QUIET, verdict_mappings
-from dashboards.scope import VERDICT, Scope, detail_url, one, windows
+from dashboards.scope import VERDICT, Scope, detail_url, leads_to, one, windows
 from slo import names
 from slo.names import TIER
 
+TIERS_TITLE = "Verdict and tiers"
+HOT_TITLE = "Hot time"
 FLOOR = "needed for a page"
 LEAST = "needed for an alert"
 SIBLINGS = 'env="$env",cluster="$cluster",service="$service",slo="$slo"'
@@ -37,8 +39,12 @@ def _tiers(scope: Scope) -> ModernPanel:
     whole = one(names.ALERT_STATE, VERDICT)
     named = f'label_replace({whole}, "{TIER}", "verdict", "{TIER}", "")'
     query = Query(f"{named} or {tier}", "{{tier}}")
-    look = Look(unit="none", mappings=verdict_mappings())
-    return timeline("Verdict and tiers", about, query, look)
+    look = Look(
+        unit="none",
+        mappings=verdict_mappings(),
+        links=leads_to(names.BOARD_SLO_DETAIL, HOT_TITLE),
+    )
+    return timeline(TIERS_TITLE, about, query, look)
 
 
 def _hot() -> ModernPanel:
@@ -53,7 +59,7 @@ def _hot() -> ModernPanel:
         Query(one(names.HOT_SECONDS), "{{tier}}"),
         Query(one(names.HOT_FLOOR_SECONDS), FLOOR),
     ]
-    return chart("Hot time", about, queries, _compared("s", FLOOR))
+    return chart(HOT_TITLE, about, queries, _compared("s", FLOOR))
 
 
 def _bad(scope: Scope) -> ModernPanel:

@@ -28,6 +28,7 @@ from dashboards.scope import (
     detail_url,
     fleet,
     leading,
+    leads_to,
     per_series,
     window,
 )
@@ -38,6 +39,9 @@ from slo.names import STATE_VALUES, duration
 SHOWN = 20
 """Series that a chart of the fleet shows; the table holds more."""
 
+TABLE_TITLE = "Series, fastest burn first"
+STATES_TITLE = "States over time"
+LEFT_TITLE = "Budget left, least first"
 NAME = "{{slo}} · {{resource}}"
 OF_SERIES = Link("The SLO in detail", detail_url("${{__field.labels.{}}}"))
 OF_LINE = Link("The SLO in detail", detail_url("${{__data.fields.{}}}"))
@@ -60,6 +64,10 @@ def panels(scope: Scope) -> list[core.Panel]:
     )
 
 
+def _to(title: str) -> tuple[Link]:
+    return leads_to(names.BOARD_OVERVIEW, title)
+
+
 # -- verdict ----------------------------------------------------------------------
 
 
@@ -70,20 +78,22 @@ def _verdict() -> list[ModernPanel]:
             "Paging",
             "page",
             RED,
-            "open the table below, take the first line, follow its link",
+            ("open the table below, take the first line, follow its link", TABLE_TITLE),
         ),
         _in_state(
             "Ticketing",
             "ticket",
             ORANGE,
-            "plan the work this week; the budget will not last the period",
+            ("plan the work this week; the budget will not last", LEFT_TITLE),
         ),
         _in_state(
             "Unknown",
             "unknown",
             PURPLE,
-            "nobody knows whether these are well: look at the engine's row, then"
-            " at the source (CloudWatch stream, agent, connector)",
+            (
+                "look at the engine's row, then at the source: stream, agent, connector",
+                STATES_TITLE,
+            ),
         ),
         _budget_gone(),
         _incidents(),
@@ -98,32 +108,37 @@ def _series_watched() -> ModernPanel:
         " that an engine process no longer exports.",
     )
     query = Query(f"count({fleet(names.SLO_INFO)})", "series")
-    return tile("SLO series", about, query, Look(unit="none"))
+    look = Look(unit="none", links=_to(TABLE_TITLE))
+    return tile("SLO series", about, query, look)
 
 
-def _in_state(title: str, state: str, color: str, if_bad: str) -> ModernPanel:
+def _in_state(
+    title: str, state: str, color: str, if_bad: tuple[str, str]
+) -> ModernPanel:
+    """A count of one state; `if_bad` is what to do, and the panel that helps."""
+    remedy, panel = if_bad
     about = About(
         f"series whose verdict is *{state}* at this moment.",
         "0. Without any series there is no value: silence is not health.",
-        f"{if_bad}.",
+        f"{remedy}.",
     )
     query = Query(f"sum({STATE} == bool {STATE_VALUES[state]})", state)
-    return tile(title, about, query, Look(unit="none", steps=any_is(color)))
+    look = Look(unit="none", steps=any_is(color), links=_to(panel))
+    return tile(title, about, query, look)
 
 
 def _budget_gone() -> ModernPanel:
     about = About(
         "series that have spent all the error budget of their period.",
         "0.",
-        "stop risky changes on these (`dbslo gate` says no) until old incidents"
-        " leave the period.",
+        "hold back risky changes on these until old incidents leave the period.",
     )
     expr = f"sum({per_series(fleet(names.BUDGET_REMAINING_RATIO))} < bool 0)"
     return tile(
         "Budget exhausted",
         about,
         Query(expr, "exhausted"),
-        Look(unit="none", steps=any_is(RED)),
+        Look(unit="none", steps=any_is(RED), links=_to(LEFT_TITLE)),
     )
 
 
@@ -135,7 +150,8 @@ def _incidents() -> ModernPanel:
         "see PagerDuty; each resolves by itself when none of its SLOs pages.",
     )
     query = Query(f"sum({names.INCIDENTS_OPEN})", "open")
-    return tile("Incidents open", about, query, Look(unit="none", steps=any_is(RED)))
+    look = Look(unit="none", steps=any_is(RED), links=_to(TABLE_TITLE))
+    return tile("Incidents open", about, query, look)
 
 
 # -- worst now --------------------------------------------------------------------
@@ -152,7 +168,7 @@ def _worst_now(scope: Scope) -> ModernPanel:
     )
     sort_by = burn_name(scope.fastest_ms)
     columns = [*_identity(), *_measures(scope), *_burns(scope), *_budget(scope)]
-    return table("Worst now", about, columns, sort_by)
+    return table(TABLE_TITLE, about, columns, sort_by)
 
 
 def _identity() -> list[Column]:
@@ -236,7 +252,7 @@ def _states() -> ModernPanel:
     rank = f"topk({SHOWN}, max_over_time({STATE}[$__range] @ end()))"
     look = Look(unit="none", mappings=verdict_mappings(), links=(OF_SERIES,))
     query = Query(leading(STATE, rank), NAME)
-    return timeline("States over time", about, query, look)
+    return timeline(STATES_TITLE, about, query, look)
 
 
 def _budget_left() -> ModernPanel:
@@ -257,7 +273,7 @@ def _budget_left() -> ModernPanel:
         links=(OF_SERIES,),
     )
     query = Query(f"sort(bottomk({SHOWN}, {left}))", NAME)
-    return bars("Budget left, least first", about, query, look)
+    return bars(LEFT_TITLE, about, query, look)
 
 
 def _budget_over_time(scope: Scope) -> ModernPanel:

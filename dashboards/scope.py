@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from dashboards.looks import Link
+from dashboards.normalise import panel_id
 from slo import names
 from slo.model import DAY, SLO
 from slo.names import SERIES_LABELS, duration
@@ -94,12 +96,18 @@ def detail_url(labels: str) -> str:
     )
 
 
-def panel_url(uid: str, panel_id: int) -> str:
-    """One panel of a board, alone, at the same time range."""
-    return (
-        f"/d/{uid}?viewPanel={panel_id}"
-        "&var-datasource=${datasource}&${__url_time_range}"
-    )
+def opens(uid: str, title: str) -> tuple[Link]:
+    """A click on a value opens one panel of a board, at the same time range."""
+    keeps = "var-datasource=${datasource}&${__url_time_range}"
+    url = f"/d/{uid}?viewPanel={panel_id(uid, title)}&{keeps}"
+    return (Link(title, url),)
+
+
+def leads_to(uid: str, title: str) -> tuple[Link]:
+    """The same within a board: what has been chosen stays chosen."""
+    keeps = "${__all_variables}&${__url_time_range}"
+    url = f"/d/{uid}?viewPanel={panel_id(uid, title)}&{keeps}"
+    return (Link(title, url),)
 
 
 def listed(rows: list[tuple[str, ...]]) -> str:

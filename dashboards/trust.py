@@ -3,13 +3,18 @@
 from dashboards import engine
 from dashboards.layout import CHART, THIRD, Size
 from dashboards.looks import About, Link, Look, Override, Query, colored
-from dashboards.normalise import panel_id
 from dashboards.panels import Lines, ModernPanel, chart
 from dashboards.policy_lines import COVERAGE_STEPS, GREEN, RED, seconds_steps
-from dashboards.scope import Scope, one, panel_url, windows
+from dashboards.scope import Scope, leads_to, one, opens, windows
 from slo import names
 
+COVERAGE_TITLE = "Coverage by window"
+AGE_TITLE = "Age of the newest data"
+RESTATED_TITLE = "Events restated since"
+REVISIONS_TITLE = "Revisions"
 BARS = Lines(bars=True, stacked=True)
+TO_LAG = opens(names.BOARD_OVERVIEW, engine.LAG_TITLE)
+"""Is it us?"""
 GOOD_AND_BAD = (Override("good", colored(GREEN)), Override("bad", colored(RED)))
 
 
@@ -32,9 +37,14 @@ def _coverage(scope: Scope) -> ModernPanel:
         "below half that tier is unknown, unless what was seen is bad enough.",
     )
     query = Query(one(names.WINDOW_COVERAGE_RATIO, windows(shorts)), "{{window}}")
-    look = Look(unit="percentunit", low=0.0, high=1.0, steps=COVERAGE_STEPS)
-    title = "Coverage by window"
-    return chart(title, about, [query], look, Lines(marks=True))
+    look = Look(
+        unit="percentunit",
+        low=0.0,
+        high=1.0,
+        steps=COVERAGE_STEPS,
+        links=_to(AGE_TITLE),
+    )
+    return chart(COVERAGE_TITLE, about, [query], look, Lines(marks=True))
 
 
 def _age() -> ModernPanel:
@@ -44,9 +54,9 @@ def _age() -> ModernPanel:
         "a ramp: the source is silent since its foot. A cliff back to normal: it"
         " delivered late, see the revisions.",
     )
-    look = Look(unit="s", low=0.0, steps=seconds_steps(300, 900), links=(_to_lag(),))
+    look = Look(unit="s", low=0.0, steps=seconds_steps(300, 900), links=TO_LAG)
     queries = [Query(one(names.SOURCE_AGE_SECONDS), "age")]
-    return chart("Age of the newest data", about, queries, look)
+    return chart(AGE_TITLE, about, queries, look)
 
 
 def _clock() -> ModernPanel:
@@ -56,7 +66,7 @@ def _clock() -> ModernPanel:
         "we are catching up or an input gives no sign: verdicts are late, not wrong.",
     )
     expr = f"time() - {one(names.WATERMARK_SECONDS)}"
-    look = Look(unit="s", steps=seconds_steps(30, 120), links=(_to_lag(),))
+    look = Look(unit="s", steps=seconds_steps(30, 120), links=TO_LAG)
     return chart("Engine's now behind", about, [Query(expr, "behind")], look)
 
 
@@ -70,7 +80,8 @@ def _revisions() -> ModernPanel:
     )
     expr = f"rate({one(names.REVISIONS_TOTAL)}[$__rate_interval])"
     queries = [Query(expr, "revised")]
-    return chart("Revisions", about, queries, Look(unit="ops"), Lines(bars=True))
+    look = Look(unit="ops", links=opens(names.BOARD_OVERVIEW, engine.RESULTS_TITLE))
+    return chart(REVISIONS_TITLE, about, queries, look, Lines(bars=True))
 
 
 def restated() -> ModernPanel:
@@ -82,10 +93,9 @@ def restated() -> ModernPanel:
         "the budget above includes these; counters and the page of that day do not.",
     )
     queries = [Query(one(names.RESTATED_EVENTS), "{{result}}")]
-    look = Look(unit="none", overrides=GOOD_AND_BAD)
-    return chart("Events restated since", about, queries, look)
+    look = Look(unit="none", overrides=GOOD_AND_BAD, links=_to(REVISIONS_TITLE))
+    return chart(RESTATED_TITLE, about, queries, look)
 
 
-def _to_lag() -> Link:
-    target = panel_id(names.BOARD_OVERVIEW, engine.LAG_TITLE)
-    return Link("Is it us? Records waiting", panel_url(names.BOARD_OVERVIEW, target))
+def _to(title: str) -> tuple[Link]:
+    return leads_to(names.BOARD_SLO_DETAIL, title)
