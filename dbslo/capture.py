@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import heapq
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -64,9 +63,10 @@ def _captured(line: bytes, place: Place) -> Captured:
     return Captured(one.timestamp_ms, one.topic, one.partition, one.offset, key, value)
 
 
-def merged(paths: Iterable[Path]) -> Iterator[Captured]:
+def merged(paths: Iterable[Path]) -> list[Captured]:
     """The records of several captures by timestamp; a file's own order breaks ties."""
-    return heapq.merge(*(sorted(read(path), key=_time) for path in paths), key=_time)
+    records = [record for path in paths for record in read(path)]
+    return sorted(records, key=_time)
 
 
 def _time(record: Captured) -> int:

@@ -3,13 +3,17 @@
 The record timestamp is the arrival and drives *now*, so that replaying yesterday
 gives yesterday's pages. Records are merged by timestamp, every input counts as read
 up to the one at hand, and everything is evaluated at every point of the grid.
+
+The end of a capture is ragged: its inputs end at different moments. An input that
+ends shortly before the capture does was cut off, it did not fall silent. From there
+on facts are still counted, but no verdict is given.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from dbslo.capture import Captured
-from slo.model import BUCKET_MS, DAY, VerdictChange
+from slo.model import BUCKET_MS, DAY, MINUTE, VerdictChange
 from slo.plan import Plan
 from streams.batch import Mark
 from streams.deadletter import DeadLetter
@@ -21,6 +25,11 @@ from streams.topics import Topics
 
 LONGEST_SILENCE_MS = 4 * DAY
 """Longer than every alert window: beyond it the grid is skipped, nothing can change."""
+
+
+RAGGED_MS = 3 * MINUTE
+"""How long before a capture's end an input may end and count as cut: the arrival lag
+of the slowest source, which still arrives when the others have stopped."""
 
 
 class Replayed(NamedTuple):
@@ -35,12 +44,12 @@ class Replayed(NamedTuple):
 def replay(
     plan: Plan,
     topics: Topics,
-    records: Iterable[Captured],
+    records: Sequence[Captured],
     store: Store,
     on_change: Callable[[VerdictChange], None],
 ) -> Replayed:
     """Walk records, which come by timestamp; every change of verdict is told at once."""
-    player = _Player(plan, topics, store, on_change)
+    player = _Player(plan, topics, store, on_change, judged_until(records))
     for record in records:
         player.play(record)
     return player.end()
@@ -53,7 +62,9 @@ class _Player:
         topics: Topics,
         store: Store,
         on_change: Callable[[VerdictChange], None],
+        judged_until_ms: int,
     ) -> None:
+        self._judged_until_ms = judged_until_ms
         self._ingest = Ingest(plan, topics, worker="replay", partitions=1)
         self._evaluator = Evaluator(plan, store, topics)
         self._on_change = on_change
@@ -101,10 +112,21 @@ class _Player:
             self._after,
             now_ms,
             extras=Extras("replay", dead_letters=flush.dead_letters),
+            judge=now_ms <= self._judged_until_ms,
         )
         self._ingest.committed()
         for change in changes:
             self._on_change(change)
+
+
+def judged_until(records: Sequence[Captured]) -> int:
+    """Until when a capture holds all of its inputs, in epoch ms.
+
+    The end of the first input to be cut off; the capture's end where none was.
+    """
+    ends = {(record.topic, record.partition): record.timestamp_ms for record in records}
+    last = max(ends.values(), default=0)
+    return min((end for end in ends.values() if last - end <= RAGGED_MS), default=0)
 
 
 def grid(after_ms: int, until_ms: int) -> Iterator[int]:

@@ -232,7 +232,10 @@ class FreshnessRecount:
         ]
         if not judged:
             return None
-        counts = budgeted(Measured(sum(judged), len(judged)), self._slo)
+        # A slice that is still running is bad once nothing can save it, not before.
+        coming = (start + self.step_ms - end) // BUCKET_MS
+        measured = Measured(sum(judged) + coming, len(judged) + coming)
+        counts = budgeted(measured, self._slo)
         return Recounted(counts, counts)
 
     def _judge(self, bucket: int) -> bool | None:

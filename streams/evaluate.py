@@ -122,17 +122,22 @@ class Evaluator:
         clock_ms: int,
         *,
         extras: Extras | None = None,
+        judge: bool = True,
     ) -> list[VerdictChange]:
         """Take batches in and save; `after` is the offset that follows them.
 
-        `clock_ms` is stage 2's own clock. Returns the changes of verdict.
+        `clock_ms` is stage 2's own clock. Returns the changes of verdict; without
+        `judge` facts are counted and nobody is told anything.
         """
         with self._lock:
             image, told = self._held(), Told()
             changed: dict[str, list[CountRow]] = {}
             for batch in batches:
-                for key, rows in self._walk(image, batch, clock_ms, told).items():
-                    changed.setdefault(key, []).extend(rows)
+                due, rows = self._walk(image, batch, clock_ms)
+                for key, some in rows.items():
+                    changed.setdefault(key, []).extend(some)
+                for cluster in sorted(due) if judge else ():
+                    self._evaluate(cluster, clock_ms, told)
             facts, counts = facts_entry(list(batches)), counts_entry(changed)
             self._save(told, Change(after, clock_ms, facts, counts, extras=extras))
             return [line for _, line in told.changes]
@@ -157,23 +162,22 @@ class Evaluator:
         return self._image
 
     def _walk(
-        self, image: Image, batch: Batch, clock_ms: int, told: Told
-    ) -> dict[str, list[CountRow]]:
+        self, image: Image, batch: Batch, clock_ms: int
+    ) -> tuple[set[str], dict[str, list[CountRow]]]:
+        """Steps 1 and 2; the clusters that are due for evaluation, the rows changed."""
         image.merge(batch)
         self._frontier.advance(batch, clock_ms)
         moved = self._frontier.settle()
         for cluster in moved:
             image.judge(cluster, self._frontier.now(cluster) or 0)
         changed = image.settle()
-        due = {c for c in moved if self._grid_reached(c)}
+        due = {cluster for cluster in moved if self._grid_reached(cluster)}
         due |= {
             image.series[key].series.cluster.name
             for key, rows in changed.items()
             if any(good != total for _, good, total, _, _ in rows)
         }
-        for cluster in sorted(due):
-            self._evaluate(cluster, clock_ms, told)
-        return changed
+        return due, changed
 
     def _grid_reached(self, cluster: str) -> bool:
         now = self._frontier.now(cluster)
