@@ -30,7 +30,7 @@ from streams.timing import Timings
 from streams.view import SeriesView
 from tests.fleet import CLOUDWATCH_LAG, LAG_SLO
 
-END = 1_794_000_000_000
+END = 1_794_002_400_000  # a full hour, where long windows begin
 LENGTH = 3 * HOUR
 OUTAGE = range(END - 40 * MINUTE, END - 15 * MINUTE)
 NAMES = ("well", "paging", "ticketing", "watched", "silent")
