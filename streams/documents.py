@@ -128,9 +128,10 @@ def _loose_elements(data: bytes) -> Iterator[Document]:
 
 
 def document_end(data: bytes, at: int, patience: int) -> tuple[int, int]:
-    """Where the object or array that begins here ends, or `at` where it does not, and
-    how many bytes were looked at. Gives up where patience is gone, so that nesting
-    without end costs no more than a few readings of the whole.
+    """Where the object or array that begins here ends, and how many bytes were read.
+
+    The end is `at` where there is none. Gives up where patience is gone, so that
+    nesting without end costs no more than a few readings of the whole.
     """
     if data[at : at + 1] not in (b"{", b"["):
         return at, 0

@@ -82,8 +82,7 @@ class Unwrapper:
         whole: list[bytes] = []
         fault = ""
         try:
-            for member in self._members(value):
-                whole.append(member)
+            whole.extend(self._members(value))
         except (zlib.error, EOFError) as error:
             fault = f"is damaged gzip: {error}"
         if whole:
@@ -165,9 +164,10 @@ def _from_text(text: bytes) -> bytes | None:
 
 
 def _letters(data: bytes) -> Iterator[bytes | Document]:
+    """What an envelope carries; nothing where it is none."""
     try:
         found = _wrapping.decode(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     if found.Type == "Notification" and isinstance(found.Message, str):
         yield found.Message.encode()
@@ -175,13 +175,10 @@ def _letters(data: bytes) -> Iterator[bytes | Document]:
         yield _from_base64(found.awslogs.get("data"))
     elif isinstance(found.records, dict):
         for records in found.records.values():
-            for record in _objects(records):
-                yield _from_base64(record.get("value"))
+            yield from (_from_base64(one.get("value")) for one in _objects(records))
     else:
-        for record in _objects(found.records):
-            yield _from_base64(record.get("data"))
-        for record in _objects(found.Records):
-            yield _event(record)
+        yield from (_from_base64(one.get("data")) for one in _objects(found.records))
+        yield from map(_event, _objects(found.Records))
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -76,16 +76,16 @@ class Ingest:
 
     @property
     def unknown_resources(self) -> frozenset[str]:
-        """Names that wanted metrics gave and the inventory does not know; 1,000 at
-        most are remembered.
-        """
+        """Names that the inventory does not know; the first 1,000 are remembered."""
         return frozenset(self._table.unknown)
 
     # -- in ------------------------------------------------------------------------------
 
     def add(self, slab: Slab, clock_ms: int) -> None:
-        """Fold records of one partition, in offset order. Never raises for what they
-        hold: what cannot be decoded or judged becomes a dead letter.
+        """Fold records of one partition, in offset order.
+
+        Never raises for what they hold: what cannot be decoded or judged becomes a
+        dead letter.
         """
         slab = self._believable(slab, clock_ms)
         name = self._topics.format_of(slab.topic)
@@ -106,8 +106,9 @@ class Ingest:
             self._bury(slab, index, name, several)
 
     def _believable(self, slab: Slab, clock_ms: int) -> Slab:
-        """The slab without records that arrived in the future; without a timestamp,
-        a record arrives now.
+        """The slab without records that arrived in the future.
+
+        A record without a timestamp arrives now.
         """
         latest = clock_ms + self._horizon.future_ms
         if not slab.arrivals or 0 < min(slab.arrivals) <= max(slab.arrivals) <= latest:
@@ -198,9 +199,9 @@ class Ingest:
     def flush(
         self, marks: Sequence[Mark], inputs: Mapping[str, int], clock_ms: int
     ) -> Flush:
-        """What was folded since the last flush: at least one batch for every output
-        partition, which carries the marks, and the dead letters. The fold is empty
-        afterwards.
+        """What was folded since the last flush; the fold is empty afterwards.
+
+        At least one batch for every output partition, which carries the marks.
         """
         frame = Frame(self._worker, clock_ms, marks, inputs)
         flush = Flush(batches(self._fold.touched, frame, self._partitions), self._dead)
@@ -257,7 +258,10 @@ def _where(slab: Slab, kept: list[bool]) -> Slab:
     return Slab(
         slab.topic,
         slab.partition,
-        *(list(compress(column, kept)) for column in slab[2:]),
+        list(compress(slab.offsets, kept)),
+        list(compress(slab.arrivals, kept)),
+        list(compress(slab.keys, kept)),
+        list(compress(slab.values, kept)),
     )
 
 

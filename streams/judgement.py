@@ -42,9 +42,9 @@ class Horizon(msgspec.Struct, frozen=True):
 
 
 class Stats(NamedTuple):
-    """The numbers of a cell; `count` 0 where the wire has none."""
+    """The numbers of a cell; `samples` 0 where the wire does not count."""
 
-    count: float
+    samples: float
     sum: float
     min: float
     max: float
@@ -71,10 +71,10 @@ class Bounds(msgspec.Struct, frozen=True):
         """The numbers in SI units, or why they are refused."""
         if not all(abs(value) < NOT_FINITE_FROM for value in wire):
             return NOT_FINITE
-        if wire.count < 0:
+        if wire.samples < 0:
             return NEGATIVE_COUNT
         stats = Stats(
-            wire.count,
+            wire.samples,
             self.si(wire.sum, divisor),
             self.si(wire.min, divisor),
             self.si(wire.max, divisor),
@@ -91,8 +91,8 @@ class Bounds(msgspec.Struct, frozen=True):
             return False
         if self.stat is Stat.SUM:
             return self.low <= stats.sum <= self.high
-        if self.stat is Stat.AVERAGE and stats.count:
-            return self.low <= stats.sum / stats.count <= self.high
+        if self.stat is Stat.AVERAGE and stats.samples:
+            return self.low <= stats.sum / stats.samples <= self.high
         return True
 
 

@@ -16,9 +16,9 @@ MALFORMED: Final = "malformed"
 
 
 class Refusal(NamedTuple):
-    """A statement that was understood and not believed. `index` is its record's."""
+    """A statement of a record that was understood and not believed."""
 
-    index: int
+    record: int
     reason: str
     detail: str
 
@@ -37,8 +37,6 @@ class Outcomes:
         self.refused: list[Refusal] = []
         self.undecoded: list[tuple[int, str]] = []
 
-    def refuse(self, index: int, reason: str, detail: str) -> None:
-        """A statement was refused; the detail says what was stated, without values
-        that could be secret.
-        """
-        self.refused.append(Refusal(index, reason, detail))
+    def refuse(self, record: int, reason: str, detail: str) -> None:
+        """A statement was refused. `detail` says what, without values of rows."""
+        self.refused.append(Refusal(record, reason, detail))

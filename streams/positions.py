@@ -92,9 +92,10 @@ class _Mark(msgspec.Struct, array_like=True):
         return at.major > self.floor and at.major not in self.recent
 
     def _newer_in_first(self, at: Position) -> bool:
-        """A row of the first transaction after a start, whose place among the commits
-        is not stated: what follows in the transaction that we stand in is new, and
-        what lies behind everything that was read.
+        """A row of the first transaction after a start.
+
+        Its place among the commits is not stated. What follows in the transaction that
+        we stand in is new, and what lies behind everything that was read.
         """
         if self.major[0] == UNKNOWN and at.time_ms == self.newest_ms:
             return at.major > self.major

@@ -11,29 +11,77 @@ MAX_EXCERPT: Final = 16 * 1024
 MAX_SHOWN: Final = 200
 HIDDEN: Final = '"…"'
 
-_SOURCE: Final = frozenset(
-    "version connector name ts_ms ts_us ts_ns snapshot db schema table sequence lsn"
-    " txId xmin gtid server_id file pos row thread".split()
-)
 _METRIC: Final = frozenset(
-    "account_id region namespace metric_name metric_stream_name timestamp unit max min"
-    " sum count metric type interval interval_ms host device name kind value"
-    " source_type_name".split()
+    {
+        "account_id",
+        "count",
+        "device",
+        "host",
+        "interval",
+        "interval_ms",
+        "kind",
+        "max",
+        "metric",
+        "metric_name",
+        "metric_stream_name",
+        "min",
+        "name",
+        "namespace",
+        "region",
+        "source_type_name",
+        "sum",
+        "timestamp",
+        "type",
+        "unit",
+        "value",
+    }
+)
+_CHANGE: Final = frozenset({"op", "ts_ms", "ts_us", "ts_ns", "total_order"})
+_SOURCE: Final = frozenset(
+    {
+        "connector",
+        "db",
+        "file",
+        "gtid",
+        "lsn",
+        "name",
+        "pos",
+        "row",
+        "schema",
+        "sequence",
+        "server_id",
+        "snapshot",
+        "table",
+        "thread",
+        "ts_ms",
+        "ts_ns",
+        "ts_us",
+        "txId",
+        "version",
+        "xmin",
+    }
 )
 SHOWN: Final[dict[str, frozenset[str]]] = {
     "cloudwatch": _METRIC,
     "datadog": _METRIC,
     "vector": _METRIC,
-    "debezium": frozenset({"op", "ts_ms", "ts_us", "ts_ns", "total_order"}),
+    "debezium": _CHANGE,
 }
-"""Keys whose values are shown, by format; in a `source` block those of `_SOURCE`."""
+"""Keys whose values are shown, by format."""
 
-IN_FULL: Final = frozenset({"dimensions", "points", "tags", "resources", "tags"})
+IN_FULL: Final[dict[str, frozenset[str]]] = {
+    "cloudwatch": frozenset({"dimensions"}),
+    "datadog": frozenset({"points", "tags", "resources"}),
+    "vector": frozenset({"tags"}),
+}
 """Keys below which everything is shown that does not look like a secret."""
 
-_token = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|"', re.DOTALL)
+IMAGES: Final = frozenset({"before", "after"})
+
+_part = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|"', re.DOTALL)
 _secret = re.compile(
-    r"key|token|secret|passw|credential|auth|[0-9a-f]{20}|[A-Za-z0-9+/_-]{40}", re.I
+    r"key|token|secret|passw|credential|auth|[0-9a-f]{20}|[a-z0-9+/_-]{40}",
+    re.IGNORECASE,
 )
 
 
@@ -46,48 +94,43 @@ def excerpt(payload: bytes, format_name: str) -> str:
 
 
 class _Redactor:
-    """Walks the tokens of JSON text, whole or cut off, and hides values."""
+    """Walks JSON text, whole or cut off, and hides values."""
 
     def __init__(self, format_name: str) -> None:
         self._shown = SHOWN.get(format_name, frozenset())
-        self._keys: list[str] = []  # of the containers that are open
+        self._in_full = IN_FULL.get(format_name, frozenset())
+        self._open: list[str] = []  # the keys of the containers around us
         self._key = ""  # of the value that comes next
         self._written: list[str] = []
 
     def redacted(self, text: str) -> str:
         """The text with every value hidden that is not known to be harmless."""
-        tokens = [match.group() for match in _token.finditer(text)]
-        for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
-            if token == '"':  # cut off inside a string
-                self._written.append("…")
-                break
-            if following == ":" and token.startswith('"'):
-                self._key = token[1:-1]
-                self._written.append(token[: MAX_SHOWN + 1])
+        parts = [match.group() for match in _part.finditer(text)]
+        for part, following in zip(parts, [*parts[1:], ""], strict=True):
+            if part.startswith('"') and following == ":":
+                self._key = part[1:-1]
+                self._written.append(part[:MAX_SHOWN])
+            elif len(part) == 1 and part in '{}[],:"':
+                self._mark(part)
             else:
-                self._value(token)
+                self._written.append(part if self._harmless(part) else HIDDEN)
         return "".join(self._written)[:MAX_EXCERPT]
 
-    def _value(self, token: str) -> None:
-        if token in "{[":
-            self._keys.append(self._key)
-        elif token in "}]" and self._keys:
-            self._key = self._keys.pop()
-        elif token not in "}],:" and not self._harmless(token):
-            token = HIDDEN
-        self._written.append(token)
+    def _mark(self, part: str) -> None:
+        if part in "{[":
+            self._open.append(self._key)
+        elif part in "}]" and self._open:
+            self._key = self._open.pop()
+        self._written.append("…" if part == '"' else part)  # cut off inside a string
 
-    def _harmless(self, token: str) -> bool:
-        if token in ("null", "true", "false"):
+    def _harmless(self, part: str) -> bool:
+        if part in ("null", "true", "false"):
             return True
-        if len(token) > MAX_SHOWN or _secret.search(token):
+        if len(part) > MAX_SHOWN or _secret.search(part):
             return False
-        if not IN_FULL.isdisjoint(self._keys):
+        if not IMAGES.isdisjoint(self._open):
+            return False
+        if not self._in_full.isdisjoint(self._open):
             return True
-        inside = self._keys[-1] if self._keys else ""
-        allowed = _SOURCE if inside == "source" else self._shown
-        return self._key in allowed and self._owned()
-
-    def _owned(self) -> bool:
-        """Whether no row image is open around the value."""
-        return {"before", "after"}.isdisjoint(self._keys)
+        inside = self._open[-1] if self._open else ""
+        return self._key in (_SOURCE if inside == "source" else self._shown)

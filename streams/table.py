@@ -233,8 +233,10 @@ class Fleet:
         return self._clusters.get((kind, name))
 
     def known(self, kind: ResourceKind, name: str) -> str | None:
-        """The inventory's spelling of a name: as it is, in small letters, or the first
-        label of `name.xyz.eu-west-1.rds.amazonaws.com`.
+        """The inventory's spelling of a name, None where it does not know it.
+
+        As it is, in small letters, or the first label of
+        `name.xyz.eu-west-1.rds.amazonaws.com`.
         """
         if (kind, name) in self._clusters:
             return name

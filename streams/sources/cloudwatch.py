@@ -145,8 +145,10 @@ class CloudWatch:
 
 
 def _divisor(unit: str, want: Want) -> float:
-    """What to divide by for SI units. A sum over the period becomes a rate where the
-    plan reads a rate, unless the wire says that it is one.
+    """What to divide by for SI units.
+
+    A sum over the period becomes a rate where the plan reads a rate, unless the wire
+    says that it is one.
     """
     divisor = divisor_of(SI.get(unit.removesuffix(PER_SECOND), want.scale))
     if want.rate and want.bounds.stat is Stat.SUM and not unit.endswith(PER_SECOND):

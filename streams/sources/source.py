@@ -37,7 +37,7 @@ class Statement(NamedTuple):
     metric: str
     start_ms: int
     stats: Stats
-    index: int
+    record: int
     arrival_ms: int
 
 
@@ -62,15 +62,15 @@ class Intake(NamedTuple):
             if target.outcome in (IRRELEVANT, UNKNOWN_RESOURCE):
                 outcomes.counts[target.outcome] += 1
             else:
-                outcomes.refuse(one.index, target.outcome, one.metric)
+                outcomes.refuse(one.record, target.outcome, one.metric)
             return
         late = self.horizon.refuses(one.start_ms, one.arrival_ms)
         judged = bounds.judged(one.stats, target.divisor)
         if late is not None:
             at = f"{one.metric} at {str(one.start_ms)[:20]} ms"
-            outcomes.refuse(one.index, late, at)
+            outcomes.refuse(one.record, late, at)
         elif isinstance(judged, str):
-            outcomes.refuse(one.index, judged, one.metric)
+            outcomes.refuse(one.record, judged, one.metric)
         else:
             self.fold.state(track, one.start_ms, judged, one.arrival_ms)
             outcomes.counts[OK] += 1
