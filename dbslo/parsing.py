@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-_PAIR_BREAK = re.compile(r"\n|,(?=\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*=)")
+_PAIR_BREAK = re.compile(r",(?=\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*=)")
 
 
 class WrongError(ValueError):
@@ -20,7 +20,7 @@ def text(written: str) -> str:
     """Any text that a line can hold."""
     if not written.isprintable():
         raise WrongError("holds a line break or control character", "Write one line")
-    return written.strip()
+    return written
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -94,9 +94,14 @@ def paths(written: str) -> tuple[Path, ...]:
 
 
 def pairs(written: str) -> dict[str, str]:
-    """`name=value` pairs, one a line or with commas between; values may hold commas."""
+    """`name=value` pairs, one a line or with commas between.
+
+    One a line, values hold any comma; else any that no `name=` follows.
+    """
     found: dict[str, str] = {}
-    for part in filter(None, (p.strip() for p in _PAIR_BREAK.split(written))):
+    lines = "\n" in written
+    parts = written.split("\n") if lines else _PAIR_BREAK.split(written)
+    for part in filter(None, (one.strip() for one in parts)):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
             raise WrongError("is not name=value pairs", "Write name=value,name=value")

@@ -157,7 +157,7 @@ def _flat(node: Node) -> str:
     """A YAML value as the environment would write it."""
     match node.value:
         case dict() as fields:
-            return "\n".join(f"{key}={_flat(inner)}" for key, inner in fields.items())
+            return "".join(f"{key}={_flat(inner)}\n" for key, inner in fields.items())
         case list() as items:
             return ",".join(_flat(item) for item in items)
         case bool() as value:
@@ -182,14 +182,14 @@ def _direct_or_from_file(
 
 
 def _secret(pointer: _Written, findings: Findings) -> str | None:
-    """The content of a file that a `..._FILE` names, without its last line break."""
+    """The content of a file that a `..._FILE` names."""
     path = Path(pointer.value)
     reason = f"is larger than {_MAX_SECRET_BYTES:,} bytes"
     try:
         with path.open("rb") as content:
             read = content.read(_MAX_SECRET_BYTES + 1)
         if len(read) <= _MAX_SECRET_BYTES:
-            return read.decode().strip()
+            return read.decode()
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
@@ -205,7 +205,8 @@ def _parsed(setting: Setting, written: _Written | None, findings: Findings) -> A
     """The value of a setting; the default where it is not set, or wrong."""
     if written is not None:
         try:
-            return setting.parse(written.value)
+            whole = setting.parse is pairs  # there a line break says something
+            return setting.parse(written.value if whole else written.value.strip())
         except WrongError as error:
             shown = "" if setting.secret else f"{written.value[:60]!r} "
             reason = f"{shown}{error}"

@@ -237,7 +237,7 @@ def _scalar(event: Any) -> str | int | bool | Decimal | None:
     """
     text = str(event.value)
     tag = (event.tag or "").removeprefix(_TAG_PREFIX)
-    if tag == "str" or not (event.implicit[0] or tag in _PLAIN_TAGS):
+    if tag in ("str", "!") or not (event.implicit[0] or tag in _PLAIN_TAGS):
         return text
     if text in _NULL:
         return None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from slo.faults import Node
 from slo.model import Cluster, Engine, Inventory, Place
+from slo.names import CLOUDWATCH_TOPIC, DATADOG_TOPIC
 from slo.reading import Fields, Findings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
@@ -44,7 +45,7 @@ def _cluster(fields: Fields) -> Cluster | None:
         labels=_labels(fields),
         instances=_resource_names(fields, "instances"),
         proxies=_resource_names(fields, "proxies"),
-        cdc_prefixes=_resource_names(fields, "cdc_prefixes"),
+        cdc_prefixes=_prefixes(fields),
         connect=fields.text("connect") or None,
         datadog_tags=_tags(fields),
     )
@@ -64,6 +65,16 @@ def _resource_names(fields: Fields, key: str) -> tuple[str, ...]:
         if not _NAME.fullmatch(name):
             _refuse_name(fields, key, name)
     return tuple(name for name in names if _NAME.fullmatch(name))
+
+
+def _prefixes(fields: Fields) -> tuple[str, ...]:
+    prefixes = _resource_names(fields, "cdc_prefixes")
+    for prefix in prefixes:
+        if prefix in (CLOUDWATCH_TOPIC, DATADOG_TOPIC):
+            reason = f"{prefix} is the topic of another source"
+            remedy = "Write the connector's topic.prefix, and choose another there"
+            fields.fault("cdc_prefixes", reason, remedy)
+    return prefixes
 
 
 def _refuse_name(fields: Fields, key: str, name: str) -> None:

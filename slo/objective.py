@@ -2,17 +2,19 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
 import msgspec
 
 from slo.entries import length
 from slo.model import BUCKET_MS, DAY, MINUTE, Budgeting, Entry, Part, SliKind
 from slo.names import duration
-from slo.policy import Policy, reachable
+from slo.policy import DEFAULT, Policy, reachable
 from slo.reading import Fields, shown
 
-DEFAULT_PERIOD_MS = 30 * DAY
-_ROLLING = "only rolling windows are evaluated today"
+DEFAULT_PERIOD_MS: Final = 30 * DAY
+_SHORTEST_MS: Final = min(DEFAULT.windows_ms)
+_ROLLING: Final = "only rolling windows are evaluated today"
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -201,19 +203,24 @@ def _slices(
     elif share is not None and not 0 < share <= 1:
         reason = f"{shown(share)} is no ratio above 0 and up to 1"
         fields.fault("timeSliceTarget", reason, "Write a ratio, such as 0.95")
-    _check_width(fields, slice_ms)
+    if _refuse_width(fields, slice_ms):
+        slice_ms = default
     return slice_ms, Fraction(1) if share is None else Fraction(share)
 
 
-def _check_width(fields: Fields, slice_ms: int) -> None:
+def _refuse_width(fields: Fields, slice_ms: int) -> bool:
+    """Whether a slice is no whole number of buckets, or no part of a window."""
     if slice_ms % BUCKET_MS:
         reason = f"{duration(slice_ms)} is no multiple of 10s, in which time is kept"
-        fields.fault("timeSliceWindow", reason, "Write 10s, 20s, 30s, 1m or 5m")
-    elif slice_ms > 5 * MINUTE or 5 * MINUTE % slice_ms:
+    elif _SHORTEST_MS % slice_ms:
         reason = (
-            f"the shortest alert window, 5m, is no whole number of {duration(slice_ms)}"
+            f"{duration(_SHORTEST_MS)}, the shortest alert window, is no multiple of"
+            f" {duration(slice_ms)}"
         )
-        fields.fault("timeSliceWindow", reason, "Write 10s, 20s, 30s, 1m or 5m")
+    else:
+        return False
+    fields.fault("timeSliceWindow", reason, "Write 10s, 20s, 30s, 1m or 5m")
+    return True
 
 
 def _warn_of_tiers(

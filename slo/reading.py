@@ -128,8 +128,11 @@ class Fields:
         return self._as_text(name, self.node(name), default)
 
     def required_text(self, name: str, remedy: str) -> str:
-        """A text field that must be there."""
-        return self._as_text(name, self.required(name, remedy), "")
+        """A text field that must be there and say something."""
+        node = self.required(name, remedy)
+        if node is not None and isinstance(node.value, str) and not node.value.strip():
+            self.fault(name, "is empty", remedy)
+        return self._as_text(name, node, "")
 
     def _as_text(self, name: str, node: Node | None, default: str) -> str:
         if node is None:
