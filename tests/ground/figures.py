@@ -5,6 +5,7 @@ Tests, benchmarks and tools are not product code.
 """
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def functions(file: Path) -> Iterator[Function]:
     code = text.splitlines()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            where = f"{file.relative_to(ROOT)}: {node.name}"
+            where = f"{os.path.relpath(file, ROOT)}: {node.name}"
             yield Function(where, _length(node, code))
 
 
