@@ -1,5 +1,6 @@
 """YAML to trees: every value knows its line, and nothing that is fed in crashes it."""
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -257,8 +258,6 @@ class TestNothingCrashesIt:
         ).filter(lambda value: value is not None)
     )
     def test_what_json_says_is_what_the_tree_holds(self, value: object) -> None:
-        import json
-
         found = read(json.dumps(value))
         assert found.faults == ()
         assert [plain(document) for document in found.documents] == [value]
