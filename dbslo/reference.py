@@ -1,11 +1,13 @@
 """Reference pages made from the program, so that they cannot lie. `make docs` writes them."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from dbslo.cli import commands, main
+from dbslo.reference_data import catalogue_page, settings_page
 from slo.contract import METRICS
 from slo.names import STATE_VALUES
 
@@ -65,7 +67,12 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"cli.md": cli_page, "metrics.md": metrics_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "catalogue.md": lambda: catalogue_page(GENERATED),
+    "cli.md": cli_page,
+    "metrics.md": metrics_page,
+    "settings.md": lambda: settings_page(GENERATED),
+}
 
 
 def write(folder: Path) -> None:
