@@ -60,7 +60,7 @@ def consumer_settings(
         isolation_level="read_committed",
         partition_assignment_strategy="cooperative-sticky",
         session_timeout_ms=SESSION_MS,
-        heartbeat_interval_ms=2 * SECOND,
+        heartbeat_interval_ms=500,
         max_poll_interval_ms=120 * SECOND,
         enable_partition_eof=True,
         fetch_queue_backoff_ms=5,

@@ -19,9 +19,9 @@ from faust.types import TP
 from slo.model import SECOND, VerdictChange
 from streams.kafka import SESSION_MS, Connection, WorkerStoppedError, identify, log
 from streams.runtimes.batches import BatchReader
-from streams.runtimes.native import EvaluateSettings
 from streams.runtimes.partitions import EvaluatorOf, Partitions, ReloadedError
 from streams.runtimes.security import security
+from streams.runtimes.settings import EvaluateSettings
 from streams.timing import Timings
 from streams.view import SeriesView
 

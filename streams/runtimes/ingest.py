@@ -13,20 +13,15 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 
-from slo.names import DEAD_LETTER_TOPIC, INGEST_GROUP, OBSERVATIONS_TOPIC
 from streams.batch import encode
 from streams.ingest import Flush, Ingest
-from streams.kafka import (
-    Connection,
-    WorkerStoppedError,
-    consumer_settings,
-    log,
-    producer_settings,
-)
+from streams.kafka import consumer_settings, log, producer_settings
+from streams.positions import MarksError
 from streams.runtimes.inputs import Inputs
 from streams.runtimes.marks import Positions, Watermarks
 from streams.runtimes.offsets import Start, starts
 from streams.runtimes.polled import Place, polled
+from streams.runtimes.settings import IngestSettings
 from streams.runtimes.transactions import AbortedError, Outbound, Transactions
 from streams.timing import Timings
 from streams.topics import Topics
@@ -38,28 +33,11 @@ POLL_SECONDS = 0.05
 STAGE = "ingest"
 
 
-class IngestSettings(msgspec.Struct, frozen=True):
-    """How a stage 1 worker runs.
-
-    `slot` is stable over restarts and unique among the workers: its successor ends
-    what a killed worker left open. A fold is handed over after `flush_ms`, marks alone
-    after `idle_ms`.
-    """
-
-    connection: Connection
-    slot: str = "0"
-    group: str = INGEST_GROUP
-    observations: str = OBSERVATIONS_TOPIC
-    dead_letters: str = DEAD_LETTER_TOPIC
-    flush_ms: int = 100
-    idle_ms: int = 250
-
-
 class IngestWorker:
     """One stage 1 process. `clock` gives epoch ms.
 
-    `records`, `flushes`, `lag` and `lost` are for metrics and may be read from other
-    threads; `lag` and `lost` count messages per (topic, partition).
+    For metrics, and safe to read from other threads: `records`, `flushes`; `lag` and
+    `lost` messages by (topic, partition); `refused` partitions with the reason.
     """
 
     def __init__(
@@ -76,6 +54,7 @@ class IngestWorker:
         self.flushes = 0
         self.lag: dict[Place, int] = {}
         self.lost: dict[Place, int] = {}
+        self.refused: dict[Place, str] = {}
         self._ingest = ingest
         self._topics = topics
         self._settings = settings
@@ -171,11 +150,19 @@ class IngestWorker:
         own = self._settings
         due_ms = own.flush_ms if self._unflushed else own.idle_ms
         if len(self._positions) and self._since_flush_ms() >= due_ms:
-            try:
-                self.flush()
-            except AbortedError as error:
-                log.warning("a transaction was aborted: %s", error)
-                self._go_back()
+            self._flush_or_go_back()
+
+    def _flush_or_go_back(self) -> None:
+        try:
+            self.flush()
+        except AbortedError as error:
+            log.warning("a transaction was aborted: %s", error)
+            self._must_go_back = True
+        except _RefusedError as error:
+            self._refuse(error.place, str(error))
+            self._must_go_back = True
+        if self._must_go_back:
+            self._go_back()
 
     def _since_flush_ms(self) -> float:
         return (time.monotonic() - self._flushed_at) * 1000
@@ -188,14 +175,14 @@ class IngestWorker:
            metadata, of every held partition.
         3. Tell the fold that it is committed.
 
-        Raises AbortedError where nothing was written: the fold must be dropped and
-        every held partition go back.
+        Raises AbortedError, or _RefusedError for a partition, where nothing was
+        written: the fold must be dropped and every held partition go back.
         """
-        begun, clock_ms = time.monotonic(), self._clock()
+        begun, clock_ms, offsets = time.monotonic(), self._clock(), self._offsets()
         flush = self._ingest.flush(
             self._positions.marks(clock_ms), self._inputs.known(), clock_ms
         )
-        self._transactions.write(self._outbound(flush), self._offsets(), self._consumer)
+        self._transactions.write(self._outbound(flush), offsets, self._consumer)
         self._ingest.committed()
         self._unflushed, self._flushed_at = 0, begun
         self.flushes += 1
@@ -212,32 +199,51 @@ class IngestWorker:
         ]
 
     def _offsets(self) -> list[Offset]:
-        return [
-            Offset(*place, self._positions.next(place), self._ingest.metadata(*place))
-            for place in self._positions.places()
-        ]
+        found = []
+        for place in self._positions.places():
+            try:
+                note = self._ingest.metadata(*place)
+            except MarksError as error:
+                raise _RefusedError(place, str(error)) from error
+            found.append(Offset(*place, self._positions.next(place), note))
+        return found
 
     # -- rebalance, loss, going back -------------------------------------------------
 
     def _assigned(self, consumer: Consumer, offsets: list[Offset]) -> None:
         begun = starts(self._admin, consumer, _places(offsets))
+        consumer.incremental_assign([Offset(*s.place, s.offset) for s in begun])
         for start in begun:
             self._hold(start)
-        consumer.incremental_assign([Offset(*s.place, s.offset) for s in begun])
 
     def _hold(self, start: Start) -> None:
+        try:
+            self._ingest.assigned(*start.place, start.note)
+        except MarksError as error:
+            self._refuse(start.place, str(error))
+            return
         self._positions.hold(start.place, start.offset)
-        self._ingest.assigned(*start.place, start.note)
         if start.lost:
             self.lost = {**self.lost, start.place: start.lost}
+
+    def _refuse(self, place: Place, why: str) -> None:
+        """Read no more of one partition; the others go on.
+
+        It gives no marks any more, so its cluster turns unknown.
+        """
+        log.error("%s[%d] is refused: %s", *place, why)
+        self.refused = {**self.refused, place: why}
+        self._consumer.pause([Offset(*place)])
+        self._positions.drop(place)
+        self._ingest.revoked(*place)
 
     def _revoked(self, consumer: Consumer, offsets: list[Offset]) -> None:
         """The others may read on only from what is committed: all of the fold is."""
         try:
             if len(self._positions) and not self._must_go_back:
                 self.flush()
-        except AbortedError as error:
-            log.warning("a transaction was aborted in a revocation: %s", error)
+        except (AbortedError, _RefusedError) as error:
+            log.warning("nothing was handed over in a revocation: %s", error)
             self._must_go_back = True
         self._let_go(offsets)
         consumer.incremental_unassign(offsets)
@@ -250,9 +256,11 @@ class IngestWorker:
         consumer.incremental_unassign(offsets)
 
     def _let_go(self, offsets: list[Offset]) -> None:
-        for place in _places(offsets):
+        gone = _places(offsets)
+        for place in gone:
             self._positions.drop(place)
             self._ingest.revoked(*place)
+        self.refused = {p: why for p, why in self.refused.items() if p not in gone}
 
     def _go_back(self) -> None:
         """Drop the fold; every held partition goes back to what is committed."""
@@ -265,23 +273,28 @@ class IngestWorker:
 
         What is folded of it stays, so it is committed first.
         """
-        try:
-            self.flush()
-        except AbortedError:
-            self._must_go_back = True
-        else:
+        self._flush_or_go_back()
+        if place in self._positions:
             self._read_from([place])
 
     def _read_from(self, places: list[Place]) -> None:
         found = starts(self._admin, self._consumer, places)
         self._consumer.incremental_unassign([Offset(*place) for place in places])
+        self._consumer.incremental_assign([Offset(*s.place, s.offset) for s in found])
         for start in found:
             self._hold(start)
-        self._consumer.incremental_assign([Offset(*s.place, s.offset) for s in found])
+
+
+class _RefusedError(Exception):
+    """The CDC marks of one partition cannot be kept."""
+
+    def __init__(self, place: Place, why: str) -> None:
+        super().__init__(why)
+        self.place = place
 
 
 def _places(offsets: list[Offset]) -> list[Place]:
     return [(offset.topic, offset.partition) for offset in offsets]
 
 
-__all__ = ["IngestSettings", "IngestWorker", "WorkerStoppedError"]
+__all__ = ["IngestSettings", "IngestWorker"]

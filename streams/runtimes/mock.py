@@ -28,7 +28,7 @@ class MockBroker:
         )
         found = self._owner.list_topics(timeout=ANSWER_SECONDS)
         self.bootstrap = ",".join(f"{b.host}:{b.port}" for b in found.brokers.values())
-        self._admin = AdminClient(self.connection.settings(**QUIET))
+        self._admin = AdminClient(self.connection.settings())
 
     @property
     def connection(self) -> Connection:

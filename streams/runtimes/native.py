@@ -4,14 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
-import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
 from confluent_kafka import TopicPartition as Offset
 
 from slo.model import VerdictChange
-from slo.names import EVALUATE_GROUP, OBSERVATIONS_TOPIC
 from streams.kafka import (
-    Connection,
     WorkerStoppedError,
     consumer_settings,
     identify,
@@ -27,6 +24,7 @@ from streams.runtimes.partitions import (
     expired,
 )
 from streams.runtimes.polled import Place, polled
+from streams.runtimes.settings import EvaluateSettings
 from streams.slab import Slab
 from streams.timing import Timings
 from streams.view import SeriesView
@@ -34,15 +32,6 @@ from streams.view import SeriesView
 POLL_RECORDS = 200
 POLL_SECONDS = 0.05
 TICK_SECONDS = 1.0
-
-
-class EvaluateSettings(msgspec.Struct, frozen=True):
-    """How a stage 2 worker runs; `slot` is unique among the workers and stable."""
-
-    connection: Connection
-    slot: str = "0"
-    group: str = EVALUATE_GROUP
-    observations: str = OBSERVATIONS_TOPIC
 
 
 class EvaluateWorker:
@@ -179,3 +168,6 @@ class EvaluateWorker:
         self._positions.hold(place, offset)
         self._consumer.incremental_unassign([Offset(*place)])
         self._consumer.incremental_assign([Offset(*place, offset or OFFSET_BEGINNING)])
+
+
+__all__ = ["EvaluateSettings", "EvaluateWorker"]

@@ -1,0 +1,37 @@
+"""How workers run: where Kafka is, who they are, which topics are ours."""
+
+import msgspec
+
+from slo.names import (
+    DEAD_LETTER_TOPIC,
+    EVALUATE_GROUP,
+    INGEST_GROUP,
+    OBSERVATIONS_TOPIC,
+)
+from streams.kafka import Connection
+
+
+class IngestSettings(msgspec.Struct, frozen=True):
+    """How a stage 1 worker runs.
+
+    `slot` is stable over restarts and unique among the workers: its successor ends
+    what a killed worker left open. A fold is handed over after `flush_ms`, marks alone
+    after `idle_ms`.
+    """
+
+    connection: Connection
+    slot: str = "0"
+    group: str = INGEST_GROUP
+    observations: str = OBSERVATIONS_TOPIC
+    dead_letters: str = DEAD_LETTER_TOPIC
+    flush_ms: int = 100
+    idle_ms: int = 250
+
+
+class EvaluateSettings(msgspec.Struct, frozen=True):
+    """How a stage 2 worker runs; `slot` is unique among the workers and stable."""
+
+    connection: Connection
+    slot: str = "0"
+    group: str = EVALUATE_GROUP
+    observations: str = OBSERVATIONS_TOPIC
