@@ -93,6 +93,21 @@ def paths(written: str) -> tuple[Path, ...]:
     return found
 
 
+def pairs_of(*words: str) -> Callable[[str], dict[str, str]]:
+    """`name=word` pairs, whose values are some of some words."""
+    listed = ", ".join(words)
+
+    def parse(written: str) -> dict[str, str]:
+        found = pairs(written)
+        for name, word in found.items():
+            if word not in words:
+                reason = f"gives {name[:60]} none of {listed}"
+                raise WrongError(reason, f"Write name=word, with one of {listed}")
+        return found
+
+    return parse
+
+
 def pairs(written: str) -> dict[str, str]:
     """`name=value` pairs, one a line or with commas between.
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from dbslo.parsing import WrongError, pairs
+from dbslo.parsing import WrongError
 from dbslo.settings_table import PREFIX, SETTINGS, Setting
 from dbslo.trees import read_file
 from slo.faults import Node, SpecificationError
@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True):
         for setting in SETTINGS:
             if setting.name in names and not getattr(self, setting.field):
                 remedy = f"Set {setting.name}, or {setting.field} in {DEFAULT_FILE}"
-                place = Place(ENVIRONMENT, 1)
+                place = Place(ENVIRONMENT, 0)
                 findings.fault(place, setting.name, "is not set", remedy)
         if findings.faults:
             raise SpecificationError(tuple(findings.faults))
@@ -118,7 +118,7 @@ def _from_environment(
 ) -> dict[str, _Written]:
     """The variables that are ours; one that is nearly ours is a fault."""
     found = {}
-    place = Place(ENVIRONMENT, 1)
+    place = Place(ENVIRONMENT, 0)
     known = _known()
     for name in sorted(environ):
         if name in known:
@@ -205,8 +205,8 @@ def _parsed(setting: Setting, written: _Written | None, findings: Findings) -> A
     """The value of a setting; the default where it is not set, or wrong."""
     if written is not None:
         try:
-            whole = setting.parse is pairs  # there a line break says something
-            return setting.parse(written.value if whole else written.value.strip())
+            value = written.value if setting.lines else written.value.strip()
+            return setting.parse(value)
         except WrongError as error:
             shown = "" if setting.secret else f"{written.value[:60]!r} "
             reason = f"{shown}{error}"
@@ -216,7 +216,7 @@ def _parsed(setting: Setting, written: _Written | None, findings: Findings) -> A
 
 def _empty(setting: Setting) -> Any:
     """What a setting without a value is."""
-    return {} if setting.parse is pairs else ""
+    return {} if setting.lines else ""
 
 
 __all__ = ["SETTINGS", "Setting", "Settings", "read_settings"]

@@ -9,19 +9,24 @@ from typing import Any, Final
 
 import msgspec
 
-from dbslo.parsing import address, choice, pairs, paths, text, url, whole
+from dbslo.parsing import address, choice, pairs, pairs_of, paths, text, url, whole
 
 PREFIX: Final = "DBSLO_"
+FORMATS: Final = ("cloudwatch", "datadog", "vector", "debezium", "auto")
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One setting: how it is read, what it is without being set, what it means."""
+    """One setting: how it is read, what it is without being set, what it means.
+
+    `lines`: it is a mapping, and a line break in it says something.
+    """
 
     name: str
     parse: Callable[[str], Any]
     default: str
     meaning: str
     secret: bool = False
+    lines: bool = False
 
     @property
     def field(self) -> str:
@@ -45,14 +50,16 @@ SETTINGS: Final = (
         " `security.protocol=SASL_SSL,sasl.mechanism=SCRAM-SHA-512`. A file may hold"
         " one a line.",
         secret=True,
+        lines=True,
     ),
     Setting(
         "DBSLO_TOPICS",
-        pairs,
+        pairs_of(*FORMATS),
         "cloudwatch=cloudwatch,datadog=datadog",
         "The shared raw topics and their formats, `topic=format`: `cloudwatch`,"
-        " `datadog`, `vector`, or `auto` to look at each record. CDC topics come from"
-        " the inventory's `cdc_prefixes`.",
+        " `datadog`, `vector`, `debezium`, or `auto` to look at each record. CDC topics"
+        " come from the inventory's `cdc_prefixes`.",
+        lines=True,
     ),
     Setting(
         "DBSLO_PARTITIONS",

@@ -27,7 +27,8 @@ class Fault(msgspec.Struct, frozen=True):
     remedy: str
 
     def __str__(self) -> str:
-        where = f"{self.place.file}:{self.place.line}"
+        line = f":{self.place.line}" if self.place.line else ""
+        where = f"{self.place.file}{line}"
         return f"{where}: {self.key}: {self.reason}. {self.remedy}"
 
 

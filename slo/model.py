@@ -250,7 +250,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where in a file something was written; line counts from 1."""
+    """Where in a file something was written; line counts from 1, 0 where there is none."""
 
     file: str
     line: int
@@ -333,8 +333,9 @@ class WindowStatus(msgspec.Struct, frozen=True):
     `good` and `total` are what was seen. `prior_ms` is the part of the window
     before the first observation (cold start). `burn` counts that part as good.
     `coverage` is the share of the window that was observed, prior included.
-    `bad_events` and `expected_events` are what the guards compare: the events
-    behind slices, and all events with the prior at the rate seen since.
+    `bad_events` and `expected_events` are what the guards compare, the latter with
+    the prior at the rate seen since: events where the SLI is a ratio of events, else
+    slices.
     """
 
     window_ms: int
@@ -384,7 +385,7 @@ class Status(msgspec.Struct, frozen=True):
     observed: bool  # False: nothing was ever seen, the series is unconfigured
     first_ms: int | None = None
     end_ms: int = 0  # where the windows end
-    hot_ms: dict[str, int] = {}  # hot time in the long window, per tier
+    hot_ms: dict[str, int] = {}  # hot time in the long window, per page tier
     hot_floor_ms: int = 0  # the hot time that a page needs
 
 

@@ -7,8 +7,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dbslo.settings import Settings, read_settings
-from dbslo.settings_table import SETTINGS
+from dbslo.settings_table import FORMATS, SETTINGS
 from slo.faults import Fault, SpecificationError
+from streams.sources import FORMATS as SOURCES
+from streams.topics import AUTO
 
 SECRET = "hunter2-c0ffee"
 
@@ -42,6 +44,9 @@ class TestWhatTheyAre:
     def test_every_setting_of_the_table_is_a_field_and_back(self) -> None:
         fields = set(Settings.__struct_fields__) - {"given"}
         assert {setting.field for setting in SETTINGS} == fields
+
+    def test_every_format_that_is_read_may_be_named(self) -> None:
+        assert {*SOURCES, AUTO} == set(FORMATS)
 
     def test_every_default_passes_its_own_check(self) -> None:
         for setting in SETTINGS:
@@ -174,6 +179,7 @@ REFUSED = {
     "a store of another kind": ("DBSLO_STORE", "mysql://db/x", "not such a URL"),
     "a PagerDuty without a host": ("DBSLO_PAGERDUTY_URL", "https:///v2", "names no host"),
     "a topic without a format": ("DBSLO_TOPICS", "cloudwatch", "not name=value"),
+    "a topic of no format": ("DBSLO_TOPICS", "cloudwatch=json", "none of cloudwatch, datadog"),
     "a topic twice": ("DBSLO_TOPICS", "a=auto,a=auto", "names a twice"),
     "no path at all": ("DBSLO_SPECS", " , ", "names no path"),
     "a secret that is not there": ("DBSLO_PAGERDUTY_KEY_FILE", "none/key", "cannot be read"),
