@@ -13,6 +13,7 @@ from slo.policy import DEFAULT, Policy, reachable
 from slo.reading import Fields, shown
 
 DEFAULT_PERIOD_MS: Final = 30 * DAY
+_LONGEST_PERIOD_MS: Final = 366 * DAY
 _SHORTEST_MS: Final = min(DEFAULT.windows_ms)
 _ROLLING: Final = "only rolling windows are evaluated today"
 
@@ -69,13 +70,15 @@ def _period(spec: Fields, policy: Policy) -> int:
         window.fault("isRolling", _ROLLING, "Write `isRolling: true`")
     window.required("duration", "Write a length, such as 30d")
     period_ms = length(window, "duration", DEFAULT_PERIOD_MS)
-    _refuse_short(window, period_ms, policy)
+    _refuse_length(window, period_ms, policy)
     window.close()
     return period_ms
 
 
-def _refuse_short(window: Fields, period_ms: int, policy: Policy) -> None:
+def _refuse_length(window: Fields, period_ms: int, policy: Policy) -> None:
     longest = max(policy.windows_ms)
+    if period_ms > _LONGEST_PERIOD_MS:
+        window.fault("duration", "is longer than a year", "Write 365d or less")
     if period_ms >= longest:
         return
     written = window.text("duration")
@@ -190,22 +193,34 @@ def _slices(
     default = entry.slice_ms if entry else MINUTE
     if fields is None:
         return default, Fraction(1)
-    share = fields.number("timeSliceTarget")
+    share = _slice_share(fields, budgeting, entry)
     slice_ms = length(fields, "timeSliceWindow", default)
     if budgeting is Budgeting.OCCURRENCES and fields.has("timeSliceWindow"):
         reason = "belongs to Timeslices and RatioTimeslices"
         remedy = "Remove it, or write `budgetingMethod: Timeslices`"
         fields.fault("timeSliceWindow", reason, remedy)
-    if budgeting is not Budgeting.TIMESLICES and share is not None:
+    if _refuse_width(fields, slice_ms):
+        slice_ms = default
+    return slice_ms, Fraction(1) if share is None else Fraction(share)
+
+
+def _slice_share(
+    fields: Fields, budgeting: Budgeting, entry: Entry | None
+) -> Decimal | None:
+    """The good share that a slice must reach, None where none is written."""
+    share = fields.number("timeSliceTarget")
+    timeslices = budgeting is Budgeting.TIMESLICES
+    if fields.has("timeSliceTarget") and not timeslices:
         reason = "belongs to Timeslices"
         remedy = "Remove it, or write `budgetingMethod: Timeslices`"
         fields.fault("timeSliceTarget", reason, remedy)
     elif share is not None and not 0 < share <= 1:
         reason = f"{shown(share)} is no ratio above 0 and up to 1"
         fields.fault("timeSliceTarget", reason, "Write a ratio, such as 0.95")
-    if _refuse_width(fields, slice_ms):
-        slice_ms = default
-    return slice_ms, Fraction(1) if share is None else Fraction(share)
+    elif timeslices and entry is not None and entry.kind is SliKind.RATIO:
+        remedy = "Write the share of a slice's events that must be good, such as 0.95"
+        fields.required("timeSliceTarget", remedy)
+    return share
 
 
 def _refuse_width(fields: Fields, slice_ms: int) -> bool:

@@ -209,6 +209,10 @@ REFUSED = {
         LAG, "timeSliceWindow: 1m", "timeSliceWindow: 10s", "spec.objectives[0].timeSliceWindow", "every 1m", "1m"),
     "a slice target is a ratio": (
         LAG, "timeSliceTarget: 0.9", "timeSliceTarget: 90", "spec.objectives[0].timeSliceTarget", "no ratio", "0.95"),
+    "slices of events need a target": (
+        TRANSACTIONS, "budgetingMethod: Occurrences", "budgetingMethod: Timeslices", "spec.objectives[0].timeSliceTarget", "is missing", "0.95"),
+    "a window is no longer than a year": (
+        LAG, "duration: 30d", "duration: 500d", "spec.timeWindow[0].duration", "longer than a year", "365d"),
     "a slice target belongs to Timeslices": (
         TRANSACTIONS, "target: 0.999", "target: 0.999, timeSliceTarget: 0.9", "spec.objectives[0].timeSliceTarget", "Timeslices", "Remove"),
     "a slice window belongs to slices": (
