@@ -165,6 +165,17 @@ def reason(error: KafkaException) -> str:
     return f"{cause.name()}: {cause.str()}"
 
 
+def refusal(cause: KafkaError) -> WorkerStoppedError:
+    """The end of a worker whom Kafka refuses, with what to do about it."""
+    text = f"{cause.name()}: {cause.str()}"
+    if "fenced" in text.lower():
+        return WorkerStoppedError(
+            f"another worker runs in our slot ({text}): give every worker of a stage a"
+            " slot of its own"
+        )
+    return WorkerStoppedError(f"Kafka refuses, and will again: {text}")
+
+
 PASSING: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own codes begin so

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import Message
 
-from streams.kafka import END_OF_PARTITION, OUT_OF_RANGE, PASSING, log
+from streams.kafka import END_OF_PARTITION, OUT_OF_RANGE, PASSING, log, refusal
 from streams.slab import Slab
 
 Place = tuple[str, int]
@@ -30,7 +30,7 @@ class Polled(NamedTuple):
 def polled(messages: Sequence[Message]) -> Polled:
     """Records as columns, a few calls per record.
 
-    Raises KafkaException for an error that the client does not mend itself.
+    Raises WorkerStoppedError for an error that the client does not mend itself.
     """
     ends: list[tuple[Place, int]] = []
     expired: list[Place] = []
@@ -75,10 +75,10 @@ def _event(
         ends.append((place, message.offset() or 0))
     elif code == OUT_OF_RANGE:
         expired.append(place)
-    elif code in PASSING or (error and error.retriable()):
-        log.warning("between records: %s", error)
+    elif error and code not in PASSING and not error.retriable():
+        raise refusal(error)
     else:
-        raise KafkaException(error)
+        log.warning("between records: %s", error)
 
 
 def beyond(slab: Slab, offset: int) -> Slab | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Offset
 
-from streams.kafka import ANSWER_SECONDS, Fate, WorkerStoppedError, fate, log, reason
+from streams.kafka import ANSWER_SECONDS, Fate, fate, log, reason, refusal
 
 PATIENCE_S = 60.0
 """How long one step is tried again before the process gives up."""
@@ -40,29 +40,11 @@ def insist(call: Callable[[], None]) -> None:
                 case Fate.ABORT:
                     raise AbortedError(reason(error)) from error
                 case Fate.STOP:
-                    raise WorkerStoppedError(_stopped(error)) from error
+                    raise refusal(error.args[0]) from error
                 case Fate.RETRY:
                     if time.monotonic() > give_up_at:
-                        raise WorkerStoppedError(_stopped(error)) from error
+                        raise refusal(error.args[0]) from error
                     log.warning("trying again: %s", reason(error))
-
-
-def _stopped(error: KafkaException) -> str:
-    cause = error.args[0]
-    if cause.code() in _FENCED:
-        return (
-            f"another worker runs with our slot ({reason(error)}): give every ingest"
-            " worker a slot of its own"
-        )
-    return f"Kafka refused for good: {reason(error)}"
-
-
-_FENCED = {
-    KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes begin so
-    KafkaError.PRODUCER_FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.FENCED_INSTANCE_ID,
-}
 
 
 class Transactions:
@@ -115,7 +97,7 @@ class Transactions:
                 self._producer.poll(0.05)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001
-                    raise WorkerStoppedError(_stopped(error)) from error
+                    raise refusal(error.args[0]) from error
                 raise AbortedError(reason(error)) from error
 
     def close(self) -> None:

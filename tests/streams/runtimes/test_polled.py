@@ -1,8 +1,9 @@
 """What a poll gave becomes columns by partition; errors come as messages."""
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, Message
 
+from streams.kafka import WorkerStoppedError
 from streams.runtimes.polled import Polled, polled
 from streams.slab import Slab
 
@@ -58,5 +59,5 @@ def test_an_error_that_the_client_mends_itself_loses_no_record():
 
 
 def test_an_error_that_nobody_mends_is_raised():
-    with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
+    with pytest.raises(WorkerStoppedError, match="TOPIC_AUTHORIZATION_FAILED"):
         polled([event(KafkaError.TOPIC_AUTHORIZATION_FAILED)])

@@ -1,0 +1,223 @@
+"""Stage 2 on a real broker, native and Faust: the store says where to read from."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from slo.model import MINUTE
+from streams.batch import encode
+from streams.evaluate import Evaluator
+from streams.kafka import Connection, WorkerStoppedError
+from streams.reading import dump
+from streams.runtimes.faust import FaustWorker
+from streams.runtimes.native import EvaluateWorker
+from streams.runtimes.settings import EvaluateSettings
+from streams.store import Store, WrongTopicError
+from tests.fleet import PLAN
+from tests.real.walk import until
+from tests.streams.bench import LAG, T0, TOPICS, batch, cell
+
+pytestmark = pytest.mark.real
+
+RUNTIMES = {"native": EvaluateWorker, "faust": FaustWorker}
+
+
+class Stage2:
+    """An observations topic of one partition, a store, and a runtime to try."""
+
+    def __init__(self, kafka, tmp_path, runtime: str) -> None:
+        self.topic = kafka.topic("observations")
+        self.groups = count(1)
+        self.number = 0
+        self.kafka = kafka
+        self.store = Store(f"sqlite:///{tmp_path}/store.db")
+        self.made = RUNTIMES[runtime]
+        own = {"bootstrap.servers": kafka.bootstrap, "transactional.id": self.topic}
+        self.producer = Producer(own)
+        self.producer.init_transactions(30)
+
+    def write(self, values: Sequence[bytes], commit: bool = True) -> None:
+        """One transaction, as stage 1 writes them."""
+        self.producer.begin_transaction()
+        for value in values:
+            self.producer.produce(self.topic, value, partition=0)
+        self.producer.flush(30)
+        if commit:
+            self.producer.commit_transaction(30)
+        else:
+            self.producer.abort_transaction(30)
+
+    @property
+    def group(self) -> str:
+        """The group of the next worker."""
+        return f"evaluate-{self.topic}-{self.number}"
+
+    def hint(self, offset: int) -> None:
+        """The next worker's group has an offset of its own, which is nobody's truth."""
+        self.number = next(self.groups)
+        settings = {"bootstrap.servers": self.kafka.bootstrap, "group.id": self.group}
+        consumer = Consumer(settings)
+        offsets = [TopicPartition(self.topic, 0, offset)]
+        consumer.commit(offsets=offsets, asynchronous=False)
+        consumer.close()
+
+    def worker(self, store: Store | None = None) -> Any:
+        store = store or self.store
+
+        def evaluator(partition: int, partitions: int) -> Evaluator:
+            return Evaluator(
+                PLAN, store, TOPICS, partition=partition, partitions=partitions
+            )
+
+        settings = EvaluateSettings(
+            Connection(self.kafka.bootstrap),
+            group=self.group,
+            observations=self.topic,
+        )
+        clock = lambda: time.time_ns() // 1_000_000  # noqa: E731
+        return self.made(settings, evaluator, clock, lambda _: None)
+
+    @contextmanager
+    def running(self) -> Iterator[Any]:
+        worker, stop = self.worker(), Event()
+        thread = Thread(target=worker.run, args=(stop,))
+        thread.start()
+        try:
+            yield worker
+        finally:
+            stop.set()
+            thread.join(30)
+        assert not thread.is_alive()
+
+    def ended_with(self) -> BaseException:
+        """Run until the worker ends by itself; what ended it."""
+        with pytest.raises((WorkerStoppedError, WrongTopicError)) as caught:
+            self.worker().run(Event())
+        return caught.value
+
+    def read(self, offset: int) -> None:
+        """Wait until the store has read to an offset."""
+        until(f"the store is at {offset}", lambda: self.at() >= offset, 30)
+
+    def at(self) -> int:
+        progress = self.store.progress(0)
+        return progress.next if progress else -1
+
+    def lag(self) -> list[tuple[int, int, int]]:
+        """The minutes of the lag SLO: (minute, good, total)."""
+        lines = dump(PLAN, self.store, TOPICS, T0 + 100 * MINUTE)
+        parts = (line.split("\t") for line in lines)
+        return [
+            ((int(start) - T0) // MINUTE, int(good), int(total))
+            for series, start, good, total in parts
+            if series.startswith("lag/")
+        ]
+
+
+@pytest.fixture(params=RUNTIMES)
+def stage(request, kafka, tmp_path):
+    made = Stage2(kafka, tmp_path, request.param)
+    yield made
+    made.store.close()
+
+
+def told(minute: int, value: float = 0.2) -> bytes:
+    start = T0 + minute * MINUTE
+    return encode(batch(start + MINUTE, [cell(LAG, start, value)]))
+
+
+def test_an_aborted_transaction_and_a_group_offset_that_disagrees_change_nothing(stage):
+    """The store stops at 3; the group says 11, beyond a batch that nobody has read."""
+    stage.write([told(0)])
+    stage.write([told(1)])
+    with stage.running():
+        stage.read(3)
+    for value, commit in ((5.0, False), (0.2, True), (5.0, False), (0.2, True)):
+        stage.write([told(2 if commit else 1, value)], commit)
+    stage.write([told(3)])
+    stage.hint(11)
+    with stage.running():
+        stage.read(13)
+    assert stage.lag() == [(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 1, 1)]
+
+
+def test_a_batch_that_was_applied_is_not_applied_again(stage):
+    """The group has forgotten everything; the store has not."""
+    stage.write([told(0), told(1)])
+    with stage.running():
+        stage.read(2)
+    stage.hint(0)
+    stage.write([told(2)])
+    with stage.running():
+        stage.read(4)
+    assert stage.lag() == [(0, 1, 1), (1, 1, 1), (2, 1, 1)]
+
+
+def test_an_unknown_schema_version_stops_the_worker_before_it(stage):
+    newer = b"\x98\x63" + told(1)[2:]
+    stage.write([told(0)])
+    stage.write([newer])
+    stage.write([told(2)])
+    error = stage.ended_with()
+    assert "offset 2: batch has schema version 99" in str(error)
+    assert "upgrade evaluate before ingest" in str(error)
+    assert stage.at() <= 2
+
+
+def test_a_foreign_record_is_counted_and_its_neighbours_go_on(stage):
+    stage.write([told(0), b"not ours", told(1)])
+    with stage.running() as worker:
+        stage.read(3)
+        assert worker.reader.refused == {("observations", "not_a_batch"): 1}
+    assert stage.lag() == [(0, 1, 1), (1, 1, 1)]
+
+
+def test_a_topic_that_was_made_anew_stops_the_worker(stage):
+    stage.write([told(0)])
+    with stage.running():
+        stage.read(1)
+    admin = stage.kafka.admin()
+    admin.delete_topics([stage.topic])[stage.topic].result(30)
+    until("it is gone", lambda: stage.topic not in admin.list_topics(timeout=5).topics)
+    stage.kafka.create(stage.topic)
+    assert "its offsets mean nothing there" in str(stage.ended_with())
+
+
+def test_batches_that_expired_before_they_were_evaluated_stop_the_worker(stage):
+    stage.write([told(0)])
+    with stage.running():
+        stage.read(1)
+    stage.write([told(1)])
+    stage.write([told(2)])
+    admin = stage.kafka.admin()
+    gone = TopicPartition(stage.topic, 0, 4)
+    admin.delete_records([gone])[gone].result(30)
+    assert "no longer holds offset 1" in str(stage.ended_with())
+
+
+def test_a_new_store_begins_where_the_log_does(stage):
+    stage.write([told(0)])
+    stage.write([told(1)])
+    admin = stage.kafka.admin()
+    gone = TopicPartition(stage.topic, 0, 2)
+    admin.delete_records([gone])[gone].result(30)
+    with stage.running():
+        stage.read(3)
+    assert stage.lag() == [(1, 1, 1)]
+
+
+def test_another_worker_that_took_the_partition_sends_us_back_to_the_store(stage):
+    """The fence moves under us; what we then read is what the store waits for."""
+    stage.write([told(0)])
+    with stage.running():
+        stage.read(1)
+        stage.store.take(0)
+        stage.write([told(1)])
+        stage.read(3)
+    assert stage.lag() == [(0, 1, 1), (1, 1, 1)]

@@ -1,0 +1,279 @@
+"""Stage 1 on a real broker: what it hands over, and what it commits with it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streams.batch import Batch, decode
+from streams.ingest import Ingest
+from streams.kafka import WorkerStoppedError
+from streams.runtimes.ingest import IngestWorker
+from streams.runtimes.settings import IngestSettings
+from tests.real.rows import Row, rows
+from tests.real.walk import PARTITIONS, Walk, until
+
+pytestmark = pytest.mark.real
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Stage1:
+    """A worker in this process, stepped by hand, and a reader of what it wrote."""
+
+    def __init__(self, kafka, tmp_path) -> None:
+        self.walk = Walk(kafka, tmp_path)
+        self.kafka = kafka
+        self.group = f"ingest-{self.walk.observations}"
+        self.reader = self._reader()
+        self.batches: list[tuple[int, Batch]] = []
+        self.letters: list[dict] = []
+
+    def _reader(self) -> Consumer:
+        settings = {
+            "bootstrap.servers": self.kafka.bootstrap,
+            "group.id": f"reader-{self.walk.observations}",
+            "fetch.wait.max.ms": 10,
+        }
+        consumer = Consumer(settings)
+        held = [(self.walk.observations, n) for n in range(PARTITIONS)]
+        held.append((self.walk.dead_letters, 0))
+        consumer.assign([TopicPartition(*place, 0) for place in held])
+        return consumer
+
+    def worker(self, slot: str = "0", partitions: int = PARTITIONS) -> IngestWorker:
+        settings = IngestSettings(
+            self.walk.connection,
+            slot,
+            group=self.group,
+            observations=self.walk.observations,
+            dead_letters=self.walk.dead_letters,
+            idle_ms=100,
+        )
+        made = Ingest(
+            self.walk.plan, self.walk.topics, worker=slot, partitions=partitions
+        )
+        return IngestWorker(
+            made, self.walk.topics, settings, now, partitions=partitions
+        )
+
+    @contextmanager
+    def running(self, slot: str = "0") -> Iterator[IngestWorker]:
+        worker = self.worker(slot)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            worker.close()
+
+    def step_until(self, worker: IngestWorker, what: str, holds) -> None:
+        """Step the worker, and read what it writes, until a condition holds."""
+
+        def held() -> bool:
+            worker.step()
+            self.read()
+            return holds()
+
+        until(what, held, 40)
+
+    def read(self) -> None:
+        for message in self.reader.consume(500, 0.02):
+            assert message.error() is None
+            if message.topic() == self.walk.dead_letters:
+                self.letters.append(json.loads(message.value()))
+            else:
+                self.batches.append((message.partition(), decode(message.value())))
+
+    def counted(self) -> int:
+        return sum(d[3] for _, b in self.batches for d in b.deltas if self.is_row(b, d))
+
+    def is_row(self, batch: Batch, delta) -> bool:
+        return batch.routes[delta[0]].signal.startswith("cdc:rows/")
+
+    def mark(self, partition: int = 0) -> int:
+        """The newest mark of a partition of the table."""
+        found = [
+            mark.time_ms
+            for _, batch in self.batches
+            for mark in batch.marks
+            if (mark.topic, mark.partition) == (self.walk.table, partition)
+        ]
+        return found[-1] if found else 0
+
+    def committed(self, partition: int) -> TopicPartition:
+        settings = {
+            "bootstrap.servers": self.kafka.bootstrap,
+            "group.id": self.group,
+        }
+        consumer = Consumer(settings)
+        wanted = [TopicPartition(self.walk.table, partition)]
+        found = consumer.committed(wanted, timeout=10)[0]
+        consumer.close()
+        return found
+
+
+@pytest.fixture
+def stage(kafka, tmp_path):
+    made = Stage1(kafka, tmp_path)
+    yield made
+    made.reader.close()
+    made.walk.store.close()
+
+
+def some(count: int, age_ms: int = 60_000) -> list[Row]:
+    return list(islice(rows(now() - age_ms), count))
+
+
+def test_rows_are_handed_over_with_the_offsets_and_marks_that_they_came_from(stage):
+    sent = some(400)
+    stage.walk.send(sent)
+    with stage.running() as worker:
+        stage.step_until(worker, "all is read", lambda: stage.counted() == 400)
+        stage.step_until(worker, "time goes on", lambda: stage.mark() > now() - 2_000)
+    assert [stage.committed(n).offset for n in range(4)] == [100] * 4
+    for partition in range(4):
+        last = max(r.position for r in sent if r.partition == partition)
+        assert str(last) in stage.committed(partition).metadata
+
+
+def test_a_commit_without_new_records_keeps_the_marks(stage):
+    stage.walk.send(some(8))
+    with stage.running() as worker:
+        stage.step_until(worker, "all is read", lambda: stage.counted() == 8)
+        flushed = worker.flushes
+        stage.step_until(worker, "idle flushes", lambda: worker.flushes > flushed + 2)
+    before = stage.committed(0).metadata
+    with stage.running() as worker:
+        stage.walk.send(some(8))  # re-sent by a connector that was restarted
+        stage.step_until(worker, "it is read", lambda: worker.records >= 8)
+        stage.step_until(
+            worker, "it is flushed", lambda: stage.committed(3).offset == 4
+        )
+    assert before
+    assert stage.counted() in (8, 16)
+
+
+def test_every_output_partition_hears_of_every_input(stage):
+    stage.walk.send(some(4))
+    heartbeats = f"__debezium-heartbeat.{stage.walk.prefix}"
+    inputs = {stage.walk.table: 4, heartbeats: 1}
+    wanted = {(topic, n) for topic, count in inputs.items() for n in range(count)}
+
+    def heard() -> bool:
+        return all(
+            any(
+                {(m.topic, m.partition) for m in b.marks} == wanted
+                for number, b in stage.batches
+                if number == output
+            )
+            for output in range(PARTITIONS)
+        )
+
+    with stage.running() as worker:
+        stage.step_until(worker, "marks of all, everywhere", heard)
+    assert all(batch.inputs == inputs for _, batch in stage.batches)
+
+
+def test_an_open_transaction_upstream_is_no_silence(stage):
+    row = some(1)[0]
+    own = {"bootstrap.servers": stage.kafka.bootstrap, "transactional.id": stage.group}
+    upstream = Producer(own)
+    upstream.init_transactions(30)
+    stage.walk.send([row])
+    with stage.running() as worker:
+        stage.step_until(
+            worker, "silence is seen", lambda: stage.mark() > now() - 2_000
+        )
+        upstream.begin_transaction()
+        upstream.produce(stage.walk.table, row.value(stage.walk.prefix), partition=0)
+        upstream.flush(30)
+        opened = now()
+        flushed = worker.flushes + 15
+        stage.step_until(worker, "time has passed", lambda: worker.flushes > flushed)
+        assert now() - opened > 1_000
+        assert stage.mark() <= opened
+        upstream.abort_transaction(30)
+        stage.step_until(worker, "silence again", lambda: stage.mark() > opened + 1_000)
+
+
+def test_what_cannot_be_decoded_is_a_dead_letter_and_its_neighbours_go_on(stage):
+    good = some(4)
+    stage.walk.produce(stage.walk.table, b'{"broken', partition=0)
+    stage.walk.send(good)
+    with stage.running() as worker:
+        stage.step_until(worker, "all is read", lambda: stage.counted() == 4)
+        stage.step_until(worker, "the letter is there", lambda: bool(stage.letters))
+    (letter,) = stage.letters
+    place = {name: letter[name] for name in ("topic", "partition", "offset", "format")}
+    assert place == {
+        "topic": stage.walk.table,
+        "partition": 0,
+        "offset": 0,
+        "format": "debezium",
+    }
+    assert letter["reason"]
+
+
+def test_records_that_expired_unread_are_told_and_the_rest_is_read(stage):
+    stage.walk.send(some(40))
+    with stage.running() as worker:
+        stage.step_until(worker, "all is read", lambda: stage.counted() == 40)
+    later = list(islice(rows(now() - 30_000), 400, 440))
+    stage.walk.send(later)
+    gone = TopicPartition(stage.walk.table, 0, 15)
+    stage.walk.admin.delete_records([gone])[gone].result(30)
+    with stage.running() as worker:
+        stage.step_until(worker, "the rest is read", lambda: stage.counted() == 75)
+        assert worker.lost == {(stage.walk.table, 0): 5}
+
+
+def test_a_topic_that_appears_later_is_read_from_its_first_record(stage):
+    stage.walk.send(some(4))
+    with stage.running() as worker:
+        stage.step_until(worker, "the first is read", lambda: stage.counted() == 4)
+        stage.walk.table = f"{stage.walk.prefix}.shop.new"
+        stage.kafka.create(stage.walk.table, 4)
+        stage.walk.send(list(islice(rows(now() - 9_000), 100, 108)))
+        stage.step_until(worker, "the new is read", lambda: stage.counted() == 12)
+
+
+def test_a_slot_that_is_given_twice_stops_the_first_worker(stage):
+    first = stage.worker()
+    first.start()
+    stage.step_until(first, "it works", lambda: first.flushes > 2)
+    with stage.running() as second:
+        stage.step_until(second, "so does the other", lambda: second.flushes > 2)
+        with pytest.raises(WorkerStoppedError, match="slot of its own"):
+            until("the first has ended", lambda: first.step() < 0)
+    with pytest.raises(WorkerStoppedError, match="slot of its own"):
+        first.close()
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_an_observations_topic_of_another_size_is_refused(stage, partitions):
+    worker = stage.worker(partitions=partitions)
+    with pytest.raises(WorkerStoppedError, match="has 2 partitions, we were started"):
+        worker.start()
+
+
+def test_marks_that_outgrow_a_commit_refuse_their_partition_alone(stage):
+    """A hundred servers behind one partition: nothing of it is counted halfway."""
+    made = some(800)
+    many = [row.value(stage.walk.prefix) for row in made if row.partition == 0]
+    for number, value in enumerate(many, 1):
+        moved = value.replace(b'"server_id": 7', b'"server_id": %d' % number)
+        stage.walk.produce(stage.walk.table, moved, partition=0)
+    rest = [row for row in made if row.partition != 0]
+    stage.walk.send(rest)
+    with stage.running() as worker:
+        stage.step_until(
+            worker, "the rest is read", lambda: stage.counted() == len(rest)
+        )
+        assert set(worker.refused) == {(stage.walk.table, 0)}
+    assert stage.committed(0).offset < 0
