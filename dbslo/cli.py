@@ -21,7 +21,6 @@ COMMANDS = (
     "explain",
     "ledger",
     "deadletter",
-    "collect",
     "dashboards",
     "rules",
 )

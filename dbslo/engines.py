@@ -7,17 +7,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
-
-from streams.ingest import Ingest
+from typing import TYPE_CHECKING, Protocol
 
 from dbslo import logs
 from dbslo.given import Given
 from dbslo.telling import real_clock
 from slo.model import SECOND, VerdictChange
-from slo.plan import Plan
 from streams.batch import Batch
 from streams.evaluate import Evaluator
+from streams.ingest import Ingest
 from streams.kafka import Connection, create_topics, identify
 from streams.metrics import Figures
 from streams.runtimes.embedded import Embedded, Pace
@@ -25,8 +23,11 @@ from streams.runtimes.ingest import IngestSettings, IngestWorker
 from streams.runtimes.native import EvaluateSettings, EvaluateWorker
 from streams.store import Extras, Store
 from streams.timing import Timings
-from streams.topics import Topics, topics_of
+from streams.topics import topics_of
 from streams.view import SeriesView
+
+if TYPE_CHECKING:
+    from streams.runtimes.faust import FaustWorker
 
 log = logging.getLogger("dbslo.engines")
 
@@ -61,6 +62,7 @@ class ObservedEvaluator(Evaluator):
 
     checkpoint_ms = 0
     held = False
+    timings: Timings | None = None  # for a runtime that does not time its batches
 
     def assigned(
         self, cluster_id: str = "", topic_id: str = "", *, clock_ms: int = 0
@@ -82,11 +84,15 @@ class ObservedEvaluator(Evaluator):
         clock_ms: int,
         *,
         extras: Extras | None = None,
+        judge: bool = True,
     ) -> list[VerdictChange]:
         """As Evaluator.apply."""
         begun = time.monotonic()
-        changes = super().apply(batches, after, clock_ms, extras=extras)
-        logs.batches(self.partition, batches, after, time.monotonic() - begun)
+        changes = super().apply(batches, after, clock_ms, extras=extras, judge=judge)
+        seconds = time.monotonic() - begun
+        logs.batches(self.partition, batches, after, seconds)
+        if self.timings is not None:
+            self.timings.observe("evaluate", seconds)
         self.checkpoint_ms = clock_ms
         return changes
 
@@ -99,16 +105,19 @@ class EmbeddedEngine:
 
     def __init__(
         self,
-        plan: Plan,
-        topics: Topics,
+        have: Given,
         store: Store,
+        timings: Timings,
         clock: Clock = real_clock,
         told: Told = logs.verdicts,
         pace: Pace = Pace(),  # noqa: B008 - immutable
     ) -> None:
+        plan = have.plan
+        topics = topics_of(plan.inventory, have.settings.topics)
         self._clock = clock
         self.ingest = Ingest(plan, topics, worker="embedded", partitions=1)
         self.evaluator = ObservedEvaluator(plan, store, topics)
+        self.evaluator.timings = timings
         self.embedded = Embedded(
             self.ingest,
             self.evaluator,
@@ -139,7 +148,7 @@ class EmbeddedEngine:
             refused=dict(self.ingest.refused),
             checkpoints_ms={0: self.evaluator.checkpoint_ms},
             incidents_open=len(self.evaluator.open_incidents),
-            unknown_resources=len(self.ingest.unknown),
+            unknown_resources=len(self.ingest.unknown_resources),
         )
 
     def problems(self) -> list[str]:
@@ -220,7 +229,7 @@ class KafkaEngine:
         self._evaluators: dict[int, ObservedEvaluator] = {}
         self.ingest: Ingest | None = None
         self._reader: IngestWorker | None = None
-        self._judge: EvaluateWorker | None = None
+        self._judge: EvaluateWorker | FaustWorker | None = None
 
     def start(self) -> None:
         """Create our own topics where they are missing; start each stage."""
@@ -254,7 +263,7 @@ class KafkaEngine:
             lag={**(reader.lag if reader else {}), **(judge.lag if judge else {})},
             checkpoints_ms=self._checkpoints(),
             incidents_open=self._open_incidents(),
-            unknown_resources=len(ingest.unknown) if ingest else 0,
+            unknown_resources=len(ingest.unknown_resources) if ingest else 0,
         )
 
     def problems(self) -> list[str]:
@@ -279,8 +288,10 @@ class KafkaEngine:
         return self._reader.run
 
     def _evaluating(self) -> Callable[[threading.Event], None]:
-        own = EvaluateSettings(self._connection, slot=self._have.settings.slot)
-        self._judge = EvaluateWorker(
+        settings = self._have.settings
+        own = EvaluateSettings(self._connection, slot=settings.slot)
+        worker = _faust_worker() if settings.runtime == "faust" else EvaluateWorker
+        self._judge = worker(
             own, self._evaluator_of, real_clock, logs.verdicts, self._timings
         )
         return self._judge.run
@@ -306,6 +317,13 @@ class KafkaEngine:
 
     def _open_incidents(self) -> int:
         return sum(len(one.open_incidents) for one in self._held().values())
+
+
+def _faust_worker() -> type["FaustWorker"]:
+    """Faust takes a second to import: only who asks for it waits."""
+    from streams.runtimes.faust import FaustWorker  # noqa: PLC0415
+
+    return FaustWorker
 
 
 def _late(checkpoints_ms: dict[int, int], now_ms: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -12,6 +13,8 @@ from streams import reading
 from streams.store import Store
 from streams.topics import Topics, topics_of
 from streams.view import SeriesView
+
+SQLITE = "sqlite:///"
 
 
 class Look(NamedTuple):
@@ -28,8 +31,17 @@ class Look(NamedTuple):
 
 @contextmanager
 def look(have: Given) -> Iterator[Look]:
-    """Open the store for the length of a command."""
+    """Open the store for the length of a command.
+
+    Raises click.ClickException where it is a file that does not exist: looking must
+    not make one.
+    """
     plan, settings = have.plan, have.settings
+    if settings.store.startswith(SQLITE):
+        path = Path(settings.store.removeprefix(SQLITE))
+        if not path.exists():
+            remedy = "check DBSLO_STORE or --store, or start `dbslo run` first"
+            raise click.ClickException(f"no such file: {path}; {remedy}")
     store = Store(settings.store)
     try:
         yield Look(plan, store, topics_of(plan.inventory, settings.topics))

@@ -10,7 +10,6 @@ from dbslo.wiring import beside, opened, running, until_told
 from streams.runtimes.embedded import Pace
 from streams.store import Store
 from streams.timing import Timings
-from streams.topics import topics_of
 
 LOOK_SECONDS = 1.0
 
@@ -18,11 +17,11 @@ LOOK_SECONDS = 1.0
 def serve_embedded(have: Given, *, as_json: bool) -> None:
     """Run both stages on the embedded broker until told to stop."""
     logs.configure(have.settings.log_level, as_json=as_json)
-    topics = topics_of(have.plan.inventory, have.settings.topics)
     with opened(have.settings.store) as store:
         pace = Pace(flush_ms=have.settings.flush_ms)
-        engine = EmbeddedEngine(have.plan, topics, store, pace=pace)
-        _attend(engine, store, have, Timings(), threading.Event())
+        timings = Timings()
+        engine = EmbeddedEngine(have, store, timings, pace=pace)
+        _attend(engine, store, have, timings, threading.Event())
 
 
 def serve(have: Given, *, ingests: bool, evaluates: bool, as_json: bool) -> None:

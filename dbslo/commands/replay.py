@@ -1,7 +1,7 @@
 """`dbslo replay FILE…`: captured records in, the timeline of verdicts out."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -54,7 +54,8 @@ def command(
     with output.progress("replaying") as step, tempfile.TemporaryDirectory() as folder:
         kept = Store(store or f"sqlite:///{folder}/replay.sqlite")
         try:
-            records = counted(merged(files), sum(map(lines, files)), step)
+            records = Watched(merged(files))
+            records.step = step
             topics = topics_of(have.plan.inventory, have.settings.topics)
             done = replay(have.plan, topics, records, kept, show)
         finally:
@@ -62,20 +63,17 @@ def command(
     conclude(done)
 
 
-def lines(path: Path) -> int:
-    """The lines of a file."""
-    with path.open("rb") as content:
-        return sum(1 for _ in content)
+class Watched(list[Captured]):
+    """Records that report how far they were walked."""
 
+    step: output.Step = staticmethod(lambda done, total: None)  # noqa: ARG005
 
-def counted(
-    records: Iterable[Captured], total: int, step: output.Step
-) -> Iterator[Captured]:
-    """Records, with progress."""
-    for number, record in enumerate(records):
-        if number % 1_000 == 0:
-            step(number, total)
-        yield record
+    def __iter__(self) -> Iterator[Captured]:
+        """As a list's, with progress every 1,000 records."""
+        for number, record in enumerate(super().__iter__()):
+            if number % 1_000 == 0:
+                self.step(number, len(self))
+            yield record
 
 
 def tell(change: VerdictChange) -> None:

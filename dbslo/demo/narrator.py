@@ -1,20 +1,21 @@
 """What the demo tells while it plays: the outage, the burn, the budget, the page."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from alerts.delivery import Delivery, Outcome
 from dbslo import output
-from dbslo.demo.trace import Signal, Trace, Track
+from dbslo.demo.trace import Mode, Signal, Trace, Track
 from dbslo.demo.traffic import Onset
 from dbslo.demo.verdict import Verdict
-from slo.model import MINUTE, SECOND, VerdictChange
-from slo.notice import Action, Channel
+from slo.model import SECOND, VerdictChange
+from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
 from streams.view import SeriesView
 
-QUIET_EVERY_MS = 60 * MINUTE
-"""How often the watched series is told while nothing about it changes."""
+BURNS = (1.0, 14.4)
+"""Burns of five minutes at whose crossing the watched series is told again."""
 
 TOLD = ("page", "ticket", "unknown")
 """Verdicts whose beginning and end are told; the others come and go."""
@@ -31,8 +32,9 @@ class Narrator:
             for one in (onset, *others)
             for at_s, line in one.trace.story
         )
-        self._last_watch = ""
-        self._last_watch_ms = 0
+        self._last_watch: tuple[object, ...] = ()
+        self._open: set[str] = set()  # keys that PagerDuty was told of
+        self._grave: set[tuple[str, str]] = set()  # series that are told to be grave
 
     def open(self, plan: Plan, addresses: Iterable[tuple[str, str]]) -> None:
         """What is about to be played, and where to look."""
@@ -71,11 +73,18 @@ class Narrator:
         if self._as_json:
             output.emit(sent(delivery))
             return
-        verb = "triggers" if notice.action is Action.TRIGGER else "resolves"
-        told = f"PagerDuty {verb} {notice.key} ({notice.severity})"
+        told = f"PagerDuty {self._verb(notice)} {notice.key} ({notice.severity})"
         if delivery.outcome not in (Outcome.SENT, Outcome.CHANGED):
             told = f"PagerDuty was not told of {notice.key}: {delivery.error}"
         self._line(now_ms, "page", told, output.STYLES["page"])
+
+    def _verb(self, notice: Notice) -> str:
+        if notice.action is Action.RESOLVE:
+            self._open.discard(notice.key)
+            return "resolves"
+        again = notice.key in self._open
+        self._open.add(notice.key)
+        return "updates" if again else "triggers"
 
     def close(
         self,
@@ -131,7 +140,8 @@ class Narrator:
                     | {"tier": change.tier, "reason": change.reason}
                 )
             return
-        if not {change.from_, change.to} & set(TOLD):
+        resources = self._worth_telling(change, resources)
+        if not resources:
             return
         where = resources[0] + (
             f" and {len(resources) - 1} more" if len(resources) > 1 else ""
@@ -141,17 +151,28 @@ class Narrator:
             text += f", {change.reason}"
         self._line(now_ms, "verdict", text, output.STYLES.get(change.to))
 
+    def _worth_telling(self, change: VerdictChange, resources: list[str]) -> list[str]:
+        """Series that turn grave, or turn back after that was told."""
+        keys = {(change.slo, resource) for resource in resources}
+        if change.to in TOLD:
+            self._grave |= keys
+            return resources
+        told = keys & self._grave
+        self._grave -= told
+        return sorted(resource for _, resource in told)
+
     def _watch(self, now_ms: int, views: Sequence[SeriesView]) -> None:
         trace = self._onset.trace
         view = watched(views, trace)
         if view is None or self._as_json:
             return
         since_s = (now_ms - self._onset.at_ms) / SECOND
-        text = f"{trace.watch}: {measured(trace.watched, since_s)}; {burning(view)}"
-        due = now_ms - self._last_watch_ms >= QUIET_EVERY_MS
-        if text != self._last_watch or due:
+        seen = measured(trace.watched, since_s)
+        notable = (step_of(trace.watched, since_s), *notable_of(view))
+        if notable != self._last_watch:
+            text = f"{trace.watch}: {seen}; {burning(view)}"
             self._line(now_ms, "watch", text, None)
-            self._last_watch, self._last_watch_ms = text, now_ms
+            self._last_watch = notable
 
     def _line(self, at_ms: int, kind: str, text: str, style: str | None) -> None:
         if self._as_json:
@@ -175,14 +196,33 @@ def watched(views: Sequence[SeriesView], trace: Trace) -> SeriesView | None:
     return None
 
 
+def step_of(track: Track, since_s: float) -> float | None:
+    """The value of a track, in doublings where it moves all the time."""
+    value = track.value_at(since_s)
+    if value is None or track.mode is Mode.STEP:
+        return value
+    return math.floor(math.log2(1 + max(value, 0.0)))
+
+
+def notable_of(view: SeriesView) -> tuple[object, ...]:
+    """What must change for the watched series to be told again."""
+    status = view.status
+    burn = status.windows["5m"].burn
+    quarter = max(math.floor(4 * status.budget.remaining_ratio), -1)
+    return status.verdict, quarter, sum(burn > limit for limit in BURNS)
+
+
 def burning(view: SeriesView) -> str:
     """Burn, budget and verdict of a series on one line."""
     status = view.status
     burns = ", ".join(
         f"{name} burns {status.windows[name].burn:.1f}x" for name in ("5m", "1h")
     )
-    left = output.percent(status.budget.remaining_ratio)
-    return f"{burns}, {left} of the budget left, {status.verdict.value}"
+    left = status.budget.remaining_ratio
+    budget = f"{output.percent(left)} of the budget left"
+    if left < 0:
+        budget = f"budget overspent by {output.percent(-left)}"
+    return f"{burns}, {budget}, {status.verdict.value}"
 
 
 def measured(track: Track, since_s: float) -> str:

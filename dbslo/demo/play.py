@@ -26,8 +26,8 @@ FAILOVER = "aurora-failover"
 FAILOVER_AFTER_MS = 20 * MINUTE
 """A clean failover elsewhere in the fleet, while the outage goes on."""
 
-DELIVERY_SECONDS = 15.0
-"""How long a step waits until people were told."""
+DELIVERY_SECONDS = 10.0
+"""How long a step waits until people were told; where that fails, no step waits again."""
 
 
 class StoppedError(Exception):
@@ -103,6 +103,7 @@ class Player:
         self._heard = heard
         self._narrator = narrator
         self._told = (0, 0)  # changes and deliveries that were narrated
+        self._patience_s = DELIVERY_SECONDS
 
     def play(self, inventory: Inventory, stop: threading.Event) -> None:
         """Play it to its end.
@@ -131,9 +132,11 @@ class Player:
     def _wait_for_delivery(self) -> None:
         """The outbox keeps wanted states, so at speed a trigger could be passed over."""
         with self._heard.changed:
-            self._heard.changed.wait_for(
-                lambda: self._store.oldest_unsent_ms() is None, DELIVERY_SECONDS
+            told = self._heard.changed.wait_for(
+                lambda: self._store.oldest_unsent_ms() is None, self._patience_s
             )
+        if not told:
+            self._patience_s = 0.0
 
     def _narrate(self) -> None:
         changes, deliveries = self._told

@@ -25,7 +25,7 @@ from dbslo.wiring import beside, opened, running
 from slo.model import SECOND
 from streams.runtimes.embedded import Pace
 from streams.timing import Timings
-from streams.topics import topics_of
+from streams.topics import DEFAULT_SHARED
 
 RETRIES = Retries(
     attempt_ms=5 * SECOND, margin_ms=SECOND, first_ms=500, longest_ms=2 * SECOND
@@ -59,16 +59,15 @@ def play(
             server = stack.enter_context(PagerDutyServer())
         have = given(read, f"sqlite:///{folder}/demo.sqlite", server)
         store = stack.enter_context(opened(have.settings.store))
-        topics = topics_of(have.plan.inventory)
-        told = heard.changes.extend
-        engine = EmbeddedEngine(have.plan, topics, store, clock, told, PACE)
+        timings, told = Timings(), heard.changes.extend
+        engine = EmbeddedEngine(have, store, timings, clock, told, PACE)
         stack.enter_context(running(engine))
         around = stack.enter_context(
             beside(
                 engine,
                 store,
                 have,
-                Timings(),
+                timings,
                 clock=clock,
                 told=heard.delivered,
                 pace=RETRIES,
@@ -102,6 +101,7 @@ def given(read: Settings, store: str, server: PagerDutyServer | None) -> Given:
         pagerduty_url=read.pagerduty_url if server is None else server.url,
         pagerduty_key=read.pagerduty_key or ROUTING_KEY,
         policy_divisor=1,
+        topics=dict(DEFAULT_SHARED),
         webhook_url="",
     )
     with as_file(fleet.FLEET) as folder:

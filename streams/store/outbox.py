@@ -134,6 +134,17 @@ class SqlOutbox:
                 _give_back(connection, claim, now_ms)
         return held.rowcount == 1
 
+    def again(self, key: str, now_ms: int) -> bool:
+        """Make a key's wanted state due once more; False where there is no such key."""
+        fresh = {"due_ms": now_ms, "queued_ms": now_ms, "attempts": 0, "error": ""}
+        with self.writing() as connection:
+            found = connection.execute(
+                update(outbox)
+                .where(outbox.c.key == key)
+                .values(version=outbox.c.version + 1, **fresh)
+            )
+        return found.rowcount == 1
+
     def letters(self) -> list[Letter]:
         """Every key with its wanted state, by key."""
         with self._engine.begin() as connection:
