@@ -40,7 +40,7 @@ check: $(dev) ## format, lint, types, imports, the tests that need no server, an
 .PHONY: bench
 bench: $(dev) ## the speed of each stage beside what others do; BENCH_OUT=file writes JSON
 	@$(python) -m tests.ground.provide
-	$(python) -m benchmarks $(if $(BENCH_OUT),--out $(BENCH_OUT))
+	$(python) -m benchmarks $(if $(BENCH_OUT),--out "$(BENCH_OUT)")
 
 .PHONY: dashboards
 dashboards: $(runtime) ## write dashboards/generated again

@@ -51,7 +51,7 @@ class TestTheClosingLines:
     def test_they_say_what_ran_what_did_not_and_why(self, tmp_path: Path) -> None:
         code, printed = _run(tmp_path)
         assert code == 0
-        assert "real-part tests: 1 ran (other 1), 1 skipped\n" in printed
+        assert "real-part tests: 1 ran (other 1), 1 skipped, 0 left out\n" in printed
         assert "skipped 1: Java is not installed\n" in printed
         assert "skipped 1: DBSLO_SAMPLES is not set" in printed
         assert "2 passed, 2 skipped" in printed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from slo import names
 from tests.ground import figures
 
 ROOT = figures.ROOT
@@ -21,12 +22,12 @@ def _tracked() -> list[Path]:
     """The repository's text files, as git lists them; all that ship with a clone."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
-        names = [str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if p.is_file()]
+        listed = [str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if p.is_file()]
     else:
-        listed = [git, "-C", str(ROOT), "ls-files", "-z"]
-        printed = subprocess.run(listed, check=True, capture_output=True, text=True)
-        names = printed.stdout.split("\0")
-    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+        command = [git, "-C", str(ROOT), "ls-files", "-z"]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True)
+        listed = printed.stdout.split("\0")
+    return [ROOT / name for name in listed if name and (ROOT / name).is_file()]
 
 
 class TestSize:
@@ -54,6 +55,17 @@ class TestNames:
             if isinstance(node, kinds) and VAGUE.search(node.name)
         ]
         assert vague == []
+
+    def test_every_metric_that_has_a_name_has_a_row_in_its_page(self) -> None:
+        page = (ROOT / "docs/reference/metrics.md").read_text()
+        rows = set(re.findall(r"^\| `(dbslo_\w+)` \|", page, re.MULTILINE))
+        named = {
+            value
+            for value in vars(names).values()
+            if isinstance(value, str) and value.startswith("dbslo_")
+        }
+        assert named
+        assert named - rows == set()
 
 
 class TestImports:

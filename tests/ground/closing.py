@@ -36,6 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Counts the real-part tests that `-m "not real"` leaves to `make test`."""
+    REAL_TESTS["left out"] += sum("real" in item.keywords for item in items)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -85,7 +90,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("real parts")
     terminalreporter.line(
         f"real-part tests: {REAL_TESTS['ran']} ran ({parts or 'none'}), "
-        f"{REAL_TESTS['skipped']} skipped"
+        f"{REAL_TESTS['skipped']} skipped, {REAL_TESTS['left out']} left out"
     )
     for reason, count in SKIPPED.most_common():
         terminalreporter.line(f"skipped {count}: {reason}")
