@@ -106,19 +106,17 @@ def check_name(fields: Fields, key: str, name: str) -> None:
         fields.fault(key, reason, remedy)
 
 
-def labels(metadata: Fields) -> dict[str, str]:
-    """The labels as text; the values of a list are joined by commas."""
-    return {key: text for key, text, _ in metadata.pairs("labels")}
+def close_metadata(metadata: Fields) -> tuple[str, dict[str, str]]:
+    """Read metadata to its end: the display name, and the labels as text.
 
-
-def close_metadata(metadata: Fields) -> str:
-    """Read metadata to its end; gives the display name."""
+    The values of a label that is a list are joined by commas.
+    """
     display_name = metadata.text("displayName")
+    labels = {key: text for key, text, _ in metadata.pairs("labels")}
     for name in ("name", "annotations"):
         metadata.node(name)
-    labels(metadata)
     metadata.close()
-    return display_name
+    return display_name, labels
 
 
 def service_description(service: Written) -> str:

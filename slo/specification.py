@@ -18,7 +18,6 @@ from slo.objects import (
     Written,
     check_name,
     close_metadata,
-    labels,
     service_description,
 )
 from slo.policy import DEFAULT, Policy
@@ -61,8 +60,9 @@ def read_specifications(
 ) -> Read:
     """The SLOs of OpenSLO documents; faults and warnings go to `findings`.
 
-    SLOs that have a fault are left out. References may point forwards and into
-    other files.
+    Where something is wrong with an SLO a stand-in takes its place, so that its
+    other faults show as well: use nothing of this if there are faults. References
+    may point forwards and into other files.
     """
     objects = Objects(documents, findings)
     indicators = _Indicators(objects.of("SLI"), catalogue)
@@ -151,11 +151,9 @@ class _Guards(NamedTuple):
 
 
 def _slo(found: Written, indicators: _Indicators, policy: Policy) -> Specified | None:
-    """The SLO of an object, None where it has a fault."""
-    faults = found.fields.findings.faults
-    before = len(faults)
+    """The SLO of an object, None where it cannot be told what it measures."""
     guards = _guards(found.metadata)
-    display_name = close_metadata(found.metadata)
+    display_name, labels = close_metadata(found.metadata)
     spec = found.fields.required_fields("spec", "Write service, indicator, objectives")
     found.fields.close()
     if spec is None:
@@ -164,7 +162,7 @@ def _slo(found: Written, indicators: _Indicators, policy: Policy) -> Specified |
     objective = read_objective(spec, indicator.entry if indicator else None, policy)
     service, description = _prose(spec)
     spec.close()
-    if indicator is None or len(faults) > before:
+    if indicator is None:
         return None
     slo = _built(found, indicator.entry, objective, guards)
     slo = msgspec.structs.replace(
@@ -172,6 +170,7 @@ def _slo(found: Written, indicators: _Indicators, policy: Policy) -> Specified |
         service=service,
         description=description,
         display_name=display_name,
+        labels=labels,
         selector=indicator.selector,
         revision=_revision(found.node, text),
     )
@@ -202,7 +201,6 @@ def _built(found: Written, entry: Entry, objective: Objective, guards: _Guards) 
         period_ms=objective.period_ms,
         min_total=entry.min_total if guards.min_total is None else guards.min_total,
         min_bad=entry.min_bad if guards.min_bad is None else guards.min_bad,
-        labels=labels(found.metadata),
         annotations=guards.annotations,
         place=found.fields.place,
     )

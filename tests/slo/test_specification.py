@@ -348,7 +348,14 @@ class TestNoFaultHidesAnother:
             "slos-0.yaml",
             "slos-1.yaml",
         }
-        assert outcome.read.slos == ()
+
+    def test_a_broken_objective_does_not_hide_that_nothing_can_feed_it(self) -> None:
+        text = spoilt(LAG, "cluster: orders", "cluster: returns")
+        text = spoilt(text, "target: 0.995", "target: 1")
+        assert [fault.key for fault in Outcome(text).faults] == [
+            "spec.objectives[0].target",
+            "spec.indicator.spec.ratioMetric.raw.metricSource.spec.sli",
+        ]
 
     def test_a_broken_indicator_does_not_hide_a_broken_objective(self) -> None:
         text = spoilt(LAG, "type: dbslo", "type: Prometheus")
