@@ -109,6 +109,19 @@ class TestTheCache:
         left = {path.name for path in cache.cache().iterdir()}
         assert left == {"thing.lock"}
 
+    def test_what_could_not_be_had_is_not_tried_again_for_every_test(self) -> None:
+        tries = []
+
+        def fill(draft: Path) -> None:
+            tries.append(draft)
+            raise cache.Missing("no network")
+
+        for _ in range(3):
+            with pytest.raises(cache.Missing, match="no network"):
+                cache.once("thing", fill)
+
+        assert len(tries) == 1
+
 
 class TestProcesses:
     def test_a_server_that_ends_at_once_is_told_with_its_last_words(self) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.ground.cache import Missing, once
 
 TRIES = 3
-SECONDS = 600
+SECONDS = 300
+PAUSE_SECONDS = 10
 
 
 def jars(name: str) -> Path:
@@ -35,12 +36,28 @@ def _copy(pom: Path, folder: Path) -> None:
     ]
     said = ""
     for again in range(TRIES):
-        time.sleep(10 * again)
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=SECONDS
-        )
-        if done.returncode == 0 and any(folder.glob("*.jar")):
+        time.sleep(PAUSE_SECONDS * again)
+        said = _try(command)
+        if not said and any(folder.glob("*.jar")):
             return
-        said = (done.stdout + done.stderr).strip()
-    msg = f"Maven could not fetch {pom.parent.name}: {said[-400:]}"
+    msg = f"Maven could not fetch the jars of {pom.parent.name}: {said}"
     raise Missing(msg)
+
+
+def _try(command: list[str]) -> str:
+    """Nothing, or the first error that Maven told."""
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end within {SECONDS} s"
+    if done.returncode == 0:
+        return ""
+    return next(iter(done.stdout.strip().splitlines()), f"exit {done.returncode}")[:300]
