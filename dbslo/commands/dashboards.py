@@ -36,7 +36,7 @@ def command(
     specs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Write the fleet board and the SLO board, or check that they are current.
+    """Write the Grafana boards, or check that they are current.
 
     Without --specs and --inventory they are drawn for the default policy and serve
     any fleet. The same input gives the same bytes.

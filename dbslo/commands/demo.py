@@ -34,7 +34,7 @@ COLUMNS = (Column("incident"), Column("expect"), Column("what"), Column("origin"
 @click.option("--keep", is_flag=True, help="Stay up at the end, until Ctrl-C.")
 @options.as_json
 def command(incident: str, listing: bool, keep: bool, as_json: bool) -> None:
-    """Replay a published outage into a small fleet, with nothing else installed.
+    """Replay a published outage into a small fleet.
 
     The whole engine runs in this process: a Kafka broker, both stages, SQLite,
     delivery to a stand-in for PagerDuty, /metrics. It ends by itself, with exit code

@@ -45,7 +45,7 @@ def command(
     until: int | None,
     as_json: bool,
 ) -> None:
-    """Show the ledger: good and total per series, or per bucket with --dump.
+    """Show the ledger: good and total per series or bucket.
 
     A dumped line is series, bucket start in epoch ms, good, total, with tabs between.
     Two runs over the same records give the same lines.

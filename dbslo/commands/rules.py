@@ -27,9 +27,9 @@ from dbslo.settings import Settings
 def command(
     out: Path | None, check: bool, inventory: Path | None, specs: tuple[Path, ...]
 ) -> None:
-    """Write Prometheus rules: the second opinion, or the way to page by Alertmanager.
+    """Write Prometheus rules for the same SLOs.
 
-    They read only metrics that dbslo exports. The same input gives the same bytes.
+    They are the second opinion, or the way to page by Alertmanager. They read only metrics that dbslo exports. The same input gives the same bytes.
     """
     if check and out is None:
         raise click.UsageError("--check needs --out")

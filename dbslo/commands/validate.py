@@ -20,9 +20,9 @@ from slo.faults import SpecificationError
 @options.specs
 @options.as_json
 def command(inventory: Path | None, specs: tuple[Path, ...], as_json: bool) -> None:
-    """Check specifications, inventory and settings: every fault, with its remedy.
+    """Check specifications, inventory and settings.
 
-    Exit code 2 where anything is wrong. Warnings, such as an SLO that no source can
+    Every fault is told at once, with its remedy; exit code 2 where there is one. Warnings, such as an SLO that no source can
     feed on one of its clusters, do not fail.
     """
     try:
