@@ -7,6 +7,8 @@ import click
 
 from dbslo import __version__, output
 from slo.faults import SpecificationError
+from streams.kafka import WorkerStoppedError
+from streams.runtimes.room import EngineStoppedError
 from streams.store import UNAVAILABLE, PlacementError, SchemaError, WrongTopicError
 
 COMMANDS = (
@@ -27,6 +29,7 @@ COMMANDS = (
 """In the order in which a newcomer meets them."""
 
 WRONG_USAGE = 2
+HELP_NAMES = ["-h", "--help"]
 
 
 class Commands(click.Group):
@@ -53,6 +56,9 @@ class Commands(click.Group):
         except (SchemaError, PlacementError, WrongTopicError) as error:
             output.complain(str(error))
             ctx.exit(WRONG_USAGE)
+        except (WorkerStoppedError, EngineStoppedError) as error:
+            output.complain(str(error))
+            ctx.exit(1)
         except UNAVAILABLE as error:
             output.complain(f"the store does not answer: {_first_line(error)}")
             output.complain("check DBSLO_STORE or --store, and that the database is up")
@@ -67,7 +73,7 @@ def _first_line(error: Exception) -> str:
 
 @click.command(
     cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": HELP_NAMES, "max_content_width": 100},
     epilog="`dbslo COMMAND --help` shows examples.",
 )
 @click.version_option(__version__, prog_name="dbslo")

@@ -13,8 +13,10 @@ from alerts.delivery import UNHURRIED, Delivery, Pace
 from dbslo import __version__
 from dbslo.engines import Engine
 from dbslo.given import Given
+from dbslo.settings import ENVIRONMENT
 from dbslo.telling import Telling, real_clock
-from slo.model import MINUTE, SECOND
+from slo.faults import Fault, SpecificationError
+from slo.model import MINUTE, SECOND, Place
 from streams.listener import Listener
 from streams.metrics import EngineCollector, Figures
 from streams.store import UNAVAILABLE, Store
@@ -89,7 +91,8 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
 ) -> Iterator[Beside]:
     """Delivery and /metrics beside an engine, for as long as the block runs.
 
-    `clock` is the engine's. Raises OSError where the address for metrics is taken.
+    `clock` is the engine's. Raises SpecificationError where the address for metrics
+    is taken.
     """
     telling = Telling(store, have.settings, told, pace) if store else None
     watcher = Watcher(engine, store, telling, clock)
@@ -101,15 +104,27 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
         clock=clock,
         version=__version__,
     )
-    host, port = have.settings.metrics_listen
-    with Listener(host, port, collector, watcher.problems) as listener:
+    listener = _listening(have, collector, watcher)
+    try:
         if telling is not None:
             telling.start()
-        try:
-            yield Beside(listener, telling)
-        finally:
-            if telling is not None:
-                telling.stop()
+        yield Beside(listener, telling)
+    finally:
+        if telling is not None:
+            telling.stop()
+        listener.stop()
+
+
+def _listening(have: Given, collector: EngineCollector, watcher: Watcher) -> Listener:
+    host, port = have.settings.metrics_listen
+    try:
+        return Listener(host, port, collector, watcher.problems).start()
+    except OSError as error:
+        reason = f"{host}:{port} cannot be taken: {error.strerror}"
+        remedy = "Set another host:port; port 0 takes a free one"
+        place = Place(ENVIRONMENT, 0)
+        fault = Fault(place, "DBSLO_METRICS_LISTEN", reason, remedy)
+        raise SpecificationError((fault,)) from error
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def facts(view: SeriesView, policy: Policy) -> list[tuple[str, str]]:
         ("now", f"{rfc3339(view.now_ms)}, windows end {rfc3339(status.end_ms)}"),
         ("first data", _first(view, policy)),
         ("sources", _sources(view)),
-        ("guards", f"at least {slo.min_bad} bad of {slo.min_total} events to alert"),
+        ("guards", _guards(view)),
         ("coverage", f"{percent(status.coverage)} of the fastest tier's long window"),
         ("budget", f"{left} as outage; {percent(budget.spent_ratio)} spent"),
         ("alert", f"{alert.level.value}{since}"),
@@ -129,6 +129,12 @@ def _first(view: SeriesView, policy: Policy) -> str:
     young = age_ms < longest_ms
     note = f"; young: {duration(longest_ms)} counts the time before it as good"
     return rfc3339(first_ms) + (note if young else "")
+
+
+def _guards(view: SeriesView) -> str:
+    slo = view.series.slo
+    of = f" of at least {slo.min_total}" if slo.min_total else ""
+    return f"at least {slo.min_bad} bad{of} in a tier's long window"
 
 
 def _sources(view: SeriesView) -> str:
@@ -153,7 +159,7 @@ def tier_row(view: SeriesView, tier: Tier, policy: Policy) -> tuple[str, ...]:
     """A tier of the policy as a row of the table."""
     status = view.status
     judged = next(one for one in status.tiers if one.tier == tier.name)
-    hot_ms, windows = status.hot_ms.get(tier.name, 0), status.windows
+    hot_ms, windows = status.hot_ms.get(tier.name), status.windows
     floor_ms = status.hot_floor_ms or policy.hot_floor_ms
     return (
         tier.name,
@@ -162,7 +168,7 @@ def tier_row(view: SeriesView, tier: Tier, policy: Policy) -> tuple[str, ...]:
             f"{duration(ms)} {windows[duration(ms)].burn:.2f}x"
             for ms in (tier.long_ms, tier.short_ms)
         ),
-        f"{span(hot_ms)} of {floor_ms // SECOND}s",
+        "-" if hot_ms is None else f"{span(hot_ms)} of {floor_ms // SECOND}s",
         judged.verdict.value,
         judged.reason or "-",
     )
