@@ -51,8 +51,9 @@ rules: $(runtime) ## write the Prometheus rules of the example SLOs again
 	$(python) -m dbslo rules --specs examples/slos --inventory examples/inventory.yaml --out examples/generated/rules.yaml
 
 .PHONY: docs
-docs: $(runtime) ## write the generated pages of docs/reference again
+docs: $(runtime) ## write the generated pages of docs again
 	$(python) -m dbslo.reference docs/reference
+	$(python) -m dashboards.page docs/boards.md
 
 .PHONY: clean
 clean: ## remove .venv and everything made
