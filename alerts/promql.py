@@ -33,8 +33,11 @@ def equal(label: str, value: str) -> str:
 
 
 def one_of(label: str, values: Iterable[str]) -> str:
-    """A matcher for any of some values."""
-    pattern = "|".join(re.escape(value) for value in sorted(values))
+    """A matcher for one of some values."""
+    found = sorted(values)
+    if len(found) == 1:
+        return equal(label, found[0])
+    pattern = "|".join(re.escape(value) for value in found)
     return f"{label}=~{json.dumps(pattern, ensure_ascii=False)}"
 
 

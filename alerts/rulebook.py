@@ -6,7 +6,6 @@ import msgspec
 
 from alerts.promql import (
     SERIES,
-    UNKNOWN,
     Scope,
     any_of,
     burning,
@@ -26,6 +25,10 @@ BUDGET_LOW = "0.1"
 COVERAGE_LOW = "0.9"
 SILENT_CADENCES = 3
 """A source is silent when it owes this many cells beyond its arrival lag."""
+
+FOLLOWS_A_ROLE = frozenset({"aurora.replica_lag", "rds.replica_lag"})
+"""SLIs that only replicas publish: one that is promoted falls silent by design, so a
+cluster's silence is that of all of them."""
 
 STALE_SECONDS = 120
 UNSENT_SECONDS = 300
@@ -78,7 +81,7 @@ def slo_rules(plan: Plan, slo: SLO) -> list[Rule]:
         for rule in (
             *_burn_rules(subject, plan.policy),
             *_budget_rules(subject),
-            _missing_rule(subject),
+            *_missing_rules(subject),
         )
     ]
 
@@ -116,12 +119,13 @@ def _burn_rules(subject: Subject, policy: Policy) -> Iterator[Rule]:
     ):
         tiers = _tiers(subject.slo, policy, severity)
         if tiers:
-            yield _burn_rule(subject, alert, tiers, how)
+            rule = _burn_rule(subject, alert, tiers, how)
+            wait_ms, keep_ms = _hold(policy, severity)
+            yield msgspec.structs.replace(rule, wait_ms=wait_ms, keep_ms=keep_ms)
 
 
 def _burn_rule(subject: Subject, alert: str, tiers: Sequence[Tier], how: str) -> Rule:
     """The tiers of one severity, OR-ed: one alert for a series, whichever fires."""
-    wait_ms, keep_ms = _hold(tiers)
     burn = 'burns {{ $value | printf "%.1f" }} times faster than it may'
     return Rule(
         alert=alert,
@@ -129,8 +133,6 @@ def _burn_rule(subject: Subject, alert: str, tiers: Sequence[Tier], how: str) ->
         labels=subject.labels(tiers[0].severity),
         summary=f"{_ON} burns its error budget {how}",
         description=f"The error budget {burn}. {_limits(subject.slo, tiers)}",
-        wait_ms=wait_ms,
-        keep_ms=keep_ms,
     )
 
 
@@ -142,13 +144,13 @@ def _tiers(slo: SLO, policy: Policy, severity: Verdict) -> list[Tier]:
     ]
 
 
-def _hold(tiers: Sequence[Tier]) -> tuple[int, int]:
-    """How long to wait and to keep firing, ms, from the shortest of the windows.
+def _hold(policy: Policy, severity: Verdict) -> tuple[int, int]:
+    """How long to wait and to keep firing, ms, from the severity's shortest window.
 
     2m and 10m for pages, 15m and 1h for tickets of the default policy.
     """
-    short_ms = min(tier.short_ms for tier in tiers)
-    if tiers[0].severity is Verdict.PAGE:
+    short_ms = min(t.short_ms for t in policy.tiers if t.severity is severity)
+    if severity is Verdict.PAGE:
         return short_ms * 2 // 5, short_ms * 2
     return short_ms // 8, short_ms // 2
 
@@ -183,20 +185,24 @@ def _budget_rules(subject: Subject) -> Iterator[Rule]:
 # -- silence --------------------------------------------------------------------------
 
 
-def _missing_rule(subject: Subject) -> Rule:
-    """Data that stopped, or that never came; a late engine ages no source."""
-    scope = subject.scope
-    age = selector(names.SOURCE_AGE_SECONDS, scope)
-    unknown = f"{selector(names.ALERT_STATE, scope, tier='')} == {UNKNOWN}"
-    ways = [f"{unknown} unless {age}"]
-    if _owes_data(subject):
-        late = f"{age} > {_silent_seconds(subject)}"
-        covered = selector(names.COVERAGE_RATIO, scope)
-        sliced = subject.slo.sliced
-        ways.insert(0, f"{late} and {covered} < {COVERAGE_LOW}" if sliced else late)
-    return Rule(
+def _missing_rules(subject: Subject) -> Iterator[Rule]:
+    """Data that stopped. A late engine ages no source: age is told at its *now*.
+
+    What was never seen is unconfigured, neither good nor bad: no alert.
+    """
+    if not _owes_data(subject):
+        return
+    age = selector(names.SOURCE_AGE_SECONDS, subject.scope)
+    limit = _silent_seconds(subject)
+    condition = f"{age} > {limit}"
+    if subject.slo.sliced:
+        covered = selector(names.COVERAGE_RATIO, subject.scope)
+        condition += f"\nand {covered} < {COVERAGE_LOW}"
+    if subject.slo.indicator.id in FOLLOWS_A_ROLE:
+        condition += f"\nunless on (env, cluster, service, slo) {age} <= {limit}"
+    yield Rule(
         alert="DbSloDataMissing",
-        expression=any_of(ways),
+        expression=any_of([condition]),
         labels=subject.labels(Verdict.TICKET),
         summary=f"{_ON} has no data",
         description="Its source is silent: nobody knows whether the objective is met.",
