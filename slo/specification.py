@@ -94,17 +94,19 @@ class _Indicators:
 
     def of(self, spec: Fields) -> tuple[Indicator | None, Node | None]:
         """The indicator of an SLO's `spec`, and the text that it stands in."""
-        inline, reference = spec.fields("indicator"), spec.text("indicatorRef")
-        if inline is not None and reference:
-            spec.fault("indicatorRef", "is written beside indicator", "Keep one")
-        if inline is not None:
-            return self._inline(inline), spec.node("indicator")
-        if reference:
-            return self._referred(spec, reference)
+        inline, remedy = spec.fields("indicator"), "Write `indicator` or `indicatorRef`"
         if not spec.has("indicatorRef"):
-            remedy = "Write `indicator` or `indicatorRef`"
-            spec.fault("indicator", "is missing", remedy)
-        return None, None
+            if inline is None:
+                spec.required("indicator", remedy)
+                return None, None
+            return self._inline(inline), spec.node("indicator")
+        reference = spec.required_text("indicatorRef", remedy)
+        if inline is None:
+            return (
+                self._referred(spec, reference) if reference.strip() else (None, None)
+            )
+        spec.fault("indicatorRef", "is written beside indicator", "Keep one")
+        return self._inline(inline), spec.node("indicator")
 
     def _inline(self, fields: Fields) -> Indicator | None:
         for name in ("apiVersion", "kind"):

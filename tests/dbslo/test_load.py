@@ -172,6 +172,16 @@ def grafted(draw: st.DrawFn) -> str:
     return yaml.safe_dump(document, allow_unicode=True)
 
 
+def written(text: str, key: str, value: str) -> list[object]:
+    """The objects of a stream that have a key of some value."""
+    documents = [
+        one
+        for document in yaml.safe_load_all(text)
+        for one in (document if isinstance(document, list) else [document])
+    ]
+    return [d for d in documents if isinstance(d, dict) and d.get(key) == value]
+
+
 def loaded(specs: list[Path], inventory: Path) -> tuple[Plan | None, tuple[Fault, ...]]:
     """A plan, or what is wrong; any other exception is let through."""
     try:
@@ -195,6 +205,11 @@ class TestNothingCrashesIt:
         plan, faults = loaded([tmp_path / "slos.yaml"], tmp_path / "fleet.yaml")
         assert (plan is None) is bool(faults)
         assert plan is None or plan.series
+        if plan is not None:  # nothing is dropped without a word
+            assert len(plan.slos) == len(written(slos, "kind", "SLO"))
+            assert len(plan.inventory.clusters) == len(
+                [c for f in yaml.safe_load_all(fleet) for c in f["clusters"]]
+            )
         for fault in faults:
             assert fault.place.file
             assert fault.place.line >= 1

@@ -305,6 +305,8 @@ class TestFaultsInData:
             ("metrics: [M]", "metrics: [M], absent: nothing", "feeds[0].inputs[0].absent"),
             ("metrics: [M]", "metrics: [M], sentinels: [{value: -1}]", "feeds[0].inputs[0].sentinels[0].outcome"),
             ("urgency: ticket", "urgency: loud", "urgency"),
+            ("urgency: ticket", "urgency: ticket\n    min_bad: -1", "min_bad"),
+            ("urgency: ticket", "urgency: ticket\n    min_total: 1.5", "min_total"),
             ("threshold: 1s", "threshold: 1GB", "threshold"),
         ],
     )  # fmt: skip

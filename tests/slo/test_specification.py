@@ -26,7 +26,15 @@ from slo.model import (
     Urgency,
 )
 from slo.policy import DEFAULT, reachable
-from tests.slo.written import COMMITS, LAG, PROXY, TRANSACTIONS, Outcome, spoilt
+from tests.slo.written import (
+    BY_REFERENCE,
+    COMMITS,
+    LAG,
+    PROXY,
+    TRANSACTIONS,
+    Outcome,
+    spoilt,
+)
 
 
 class TestWhatIsUnderstood:
@@ -283,6 +291,40 @@ REFUSED = {
         LAG, "displayName: Readers are fresh", "displayName: 5", "metadata.displayName", "must be text", "quotes"),
     "a label is text": (
         LAG, "labels: {journey: [checkout, returns]}", "labels: {journey: true}", "metadata.labels.journey", "must be text", "quotes"),
+    "an indicator must be there": (
+        BY_REFERENCE, "indicatorRef: shared, ", "", "spec.indicator", "is missing", "indicatorRef"),
+    "a reference must say something": (
+        BY_REFERENCE, "indicatorRef: shared", 'indicatorRef: " "', "spec.indicatorRef", "is empty", "indicatorRef"),
+    "a reference must lead somewhere": (
+        BY_REFERENCE, "indicatorRef: shared", "indicatorRef: shard", "spec.indicatorRef", "no SLI shard", "Did you mean shared?"),
+    "an indicator stands inline or elsewhere": (
+        LAG, "  indicator:\n", "  indicatorRef: reader-lag\n  indicator:\n", "spec.indicatorRef", "beside indicator", "Keep one"),
+    "an annotation is text": (
+        LAG, "annotations: {", "annotations: {owner: [a], ", "metadata.annotations.owner", "must be text, is a list", "text"),
+    "a guard has an end": (
+        LAG, "annotations: {", "annotations: {dbslo/min-bad: 9999999999, ", "metadata.annotations.dbslo/min-bad", "up to 1,000,000,000", "10"),
+    "a flag is true or false": (
+        LAG, "isRolling: true", "isRolling: yes", "spec.timeWindow[0].isRolling", "true or false, is the text 'yes'", "true or false"),
+    "a window is whole slices": (
+        LAG, "30d, isRolling: true}]", "300001s, isRolling: true}]", "spec.timeWindow", "no multiple", "whole slices"),
+    "raw stands alone": (
+        LAG, "        raw:", "        good: {}\n        raw:", "spec.indicator.spec.ratioMetric.good", "beside raw", "Keep one"),
+    "an age is not zero": (
+        TRANSACTIONS, "transactions.success_ratio,", "cdc.end_to_end_freshness, threshold: 0,", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.threshold", "as low as 0", "30s"),
+    "a threshold metric is not read": (
+        LAG, "      ratioMetric:", "      thresholdMetric: {metricSource: {type: dbslo}}\n      ratioMetric:", "spec.indicator.spec.thresholdMetric", "is not read", "sli: ..."),
+    "labels that no cluster bears together": (
+        LAG, "{cluster: orders}", "{team: ship, engine: aurora-mysql}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "No single cluster"),
+    "an engine of the selector has a typing error": (
+        LAG, "{cluster: orders}", "{engine: aurora_mysql}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "Did you mean aurora-mysql?"),
+    "a resource of the selector has a typing error": (
+        LAG, "{cluster: orders}", "{resource: orders-aa}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "Did you mean orders-a?"),
+    "rows are no metric": (
+        COMMITS, "source: cloudwatch", "source: cdc", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.source", "rows, not of metrics", "cdc.liveness"),
+    "good and bad beside total are one too many": (
+        PROXY, "        total: {", "        bad: {metricSource: {type: dbslo, spec: {source: cloudwatch, metric: X, dimensions: [ProxyName]}}}\n        total: {", "spec.indicator.spec.ratioMetric.good", "one of good and bad", "Keep one"),
+    "good and total are about the same resources": (
+        PROXY, "metric: DatabaseConnectionRequests,", "metric: DatabaseConnectionRequests, selector: {env: prod},", "spec.indicator.spec.ratioMetric.total", "another selector", "once"),
     "a metric of one's own says its dimensions": (
         COMMITS, "dimensions: [DBInstanceIdentifier], ", "", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.dimensions", "count twice", "ProxyName"),
     "a metric of one's own has no default objective": (
@@ -315,6 +357,19 @@ def test_the_line_is_the_one_that_the_fault_is_in() -> None:
     fault = Outcome(spoilt(LAG, "service: databases", "service: Data bases")).fault
     assert fault.place.line == LAG.splitlines().index("  service: databases") + 1
     assert fault.key == "spec.service"
+
+
+def test_a_specification_without_a_spec_says_so() -> None:
+    text = "apiVersion: openslo/v1\nkind: SLO\nmetadata: {name: a, labels: {b: }}"
+    assert Outcome(text).fault.key == "spec"
+
+
+def test_two_metrics_that_cannot_be_queried_are_two_faults() -> None:
+    text = PROXY.replace("type: dbslo", "type: Prometheus")
+    assert [fault.key for fault in Outcome(text).faults] == [
+        "spec.indicator.spec.ratioMetric.good.metricSource.type",
+        "spec.indicator.spec.ratioMetric.total.metricSource.type",
+    ]
 
 
 class TestNoFaultHidesAnother:

@@ -100,6 +100,18 @@ spec:
   objectives: [{target: 0.99, timeSliceWindow: 1m}]
 """
 
+BY_REFERENCE = """
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: alive}
+spec: {indicatorRef: shared, service: databases}
+---
+apiVersion: openslo/v1
+kind: SLI
+metadata: {name: shared}
+spec: {ratioMetric: {rawType: success, raw: {metricSource: {type: dbslo, spec: {sli: cdc.liveness}}}}}
+"""
+
 
 def spoilt(text: str, old: str, new: str) -> str:
     """The text with one passage replaced, which must be there exactly once."""
