@@ -32,7 +32,8 @@ class Narrator:
             for one in (onset, *others)
             for at_s, line in one.trace.story
         )
-        self._last_watch: tuple[object, ...] = ()
+        self._others = others
+        self._last_watch: dict[str, tuple[object, ...]] = {}
         self._open: set[str] = set()  # keys that PagerDuty was told of
         self._grave: set[tuple[str, str]] = set()  # series that are told to be grave
 
@@ -63,7 +64,9 @@ class Narrator:
             self._line(at_ms, "story", line, "italic")
         for change, resources in grouped(changes):
             self._change(now_ms, change, resources)
-        self._watch(now_ms, views)
+        if not self._as_json:
+            for onset in (self._onset, *self._others):
+                self._watch(onset, now_ms, views)
 
     def delivered(self, now_ms: int, delivery: Delivery) -> None:
         """A notice has gone out, or has not."""
@@ -161,18 +164,16 @@ class Narrator:
         self._grave -= told
         return sorted(resource for _, resource in told)
 
-    def _watch(self, now_ms: int, views: Sequence[SeriesView]) -> None:
-        trace = self._onset.trace
+    def _watch(self, onset: Onset, now_ms: int, views: Sequence[SeriesView]) -> None:
+        trace, since_s = onset.trace, (now_ms - onset.at_ms) / SECOND
         view = watched(views, trace)
-        if view is None or self._as_json:
+        if view is None or since_s < 0:
             return
-        since_s = (now_ms - self._onset.at_ms) / SECOND
         seen = measured(trace.watched, since_s)
         notable = (step_of(trace.watched, since_s), *notable_of(view))
-        if notable != self._last_watch:
-            text = f"{trace.watch}: {seen}; {burning(view)}"
-            self._line(now_ms, "watch", text, None)
-            self._last_watch = notable
+        if notable != self._last_watch.get(trace.name):
+            self._line(now_ms, "watch", f"{trace.watch}: {seen}; {burning(view)}", None)
+            self._last_watch[trace.name] = notable
 
     def _line(self, at_ms: int, kind: str, text: str, style: str | None) -> None:
         if self._as_json:
