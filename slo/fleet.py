@@ -62,9 +62,11 @@ def expand(specified: Sequence[Specified], inventory: Inventory) -> tuple[Series
 
 def _matches(slo: SLO, inventory: Inventory) -> list[_Match]:
     wanted = {key: _words(text) for key, text in slo.selector.items()}
-    names = wanted.pop("resource", None)
+    clusters, names = wanted.pop("cluster", None), wanted.pop("resource", None)
     found = []
     for cluster in inventory.clusters:
+        if clusters is not None and cluster.name not in clusters:
+            continue  # the common case of a large fleet: one cluster by its name
         if all(_bears(cluster, key, values) for key, values in wanted.items()):
             resources = [
                 r for r in cluster.resources if names is None or r.name in names
@@ -81,14 +83,10 @@ def _words(text: str) -> frozenset[str]:
 
 def _bears(cluster: Cluster, key: str, values: frozenset[str]) -> bool:
     """Whether a cluster's label has one of the values; it may hold several itself."""
-    match key:
-        case "cluster":
-            return cluster.name in values
-        case "engine":
-            return cluster.engine.value in values
-        case _:
-            label = cluster.labels.get(key)
-            return label is not None and not values.isdisjoint(_words(label))
+    if key == "engine":
+        return cluster.engine.value in values
+    label = cluster.labels.get(key)
+    return label is not None and not values.isdisjoint(_words(label))
 
 
 def _fed(slo: SLO, cluster: Cluster, resources: Iterable[Resource]) -> list[Series]:
