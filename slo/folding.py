@@ -31,7 +31,7 @@ class Folding:
     `fetch` reads the saved page of an hour; without it nothing is ever folded.
     """
 
-    __slots__ = ("_fetch", "_totals", "fine_page", "open")
+    __slots__ = ("_fetch", "_totals", "fine_ms", "fine_page", "open")
 
     def __init__(
         self, totals: RunningTotals, fetch: Callable[[int], bytes | None] | None
@@ -39,6 +39,7 @@ class Folding:
         self._totals = totals
         self._fetch = fetch
         self.fine_page = NEVER
+        self.fine_ms = NEVER * PAGE_MS
         self.open: set[int] = set()
 
     def pages(self, begin: int, end: int) -> Iterator[int]:
@@ -70,7 +71,11 @@ class Folding:
             if upto > at:
                 self._totals.fold(at, upto, one * PAGE_MS)
         self.open = (self.open - old) | (old & dirty)
-        self.fine_page = max(self.fine_page, page)
+        self.trust(max(self.fine_page, page))
+
+    def trust(self, page: int) -> None:
+        """The hours before an hour number are folded."""
+        self.fine_page, self.fine_ms = page, page * PAGE_MS
 
     def forget(self, page: int) -> None:
         """Drop the hours before an hour number."""

@@ -187,11 +187,11 @@ class SeriesLedger:
 
     def since(self, moments: Sequence[int]) -> list[Sums]:
         """The sums of the buckets from each moment on, to the newest."""
-        cut = self._folding.cut
+        folding = self._folding
         for moment in moments:
-            cut(moment)
-        place = self._totals.place
-        return self._totals.since([place(moment) for moment in moments])
+            if moment < folding.fine_ms:
+                folding.cut(moment)
+        return self._totals.since(moments)
 
     def bad_slots(self, start_ms: int, slot_ms: int) -> Iterator[BadSlot]:
         """The slots of `slot_ms`, from the one of a moment on, that hold anything bad.
@@ -279,5 +279,6 @@ class SeriesLedger:
         held = unpacked(sums)
         self._gone.update(held.gone)
         self._totals.splice(0, 0, held.starts, held.columns)
-        self._folding.fine_page = self._history_page = page
+        self._folding.trust(page)
+        self._history_page = page
         return page

@@ -6,7 +6,7 @@ total, buckets), or five where the events behind slices are not the counts.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 
 from slo.model import Counts
@@ -103,15 +103,17 @@ class RunningTotals:
             for column in self.columns
         ]
 
-    def since(self, places: Sequence[int]) -> list[Sums]:
-        """The sums from each place to the newest row."""
-        bad, total, buckets = self.columns[:3]
+    def since(self, moments: Iterable[int]) -> list[Sums]:
+        """The sums of the rows from each moment on, to the newest."""
+        starts = self.starts
         if len(self.columns) == 5:
-            upto = len(self.starts)
-            return [self.between(at, upto) for at in places]
+            upto = len(starts)
+            return [self.between(bisect_left(starts, m), upto) for m in moments]
+        bad, total, buckets = self.columns
         all_bad, all_total, all_buckets = bad[-1], total[-1], buckets[-1]
         found: list[Sums] = []
-        for at in places:
+        for moment in moments:
+            at = bisect_left(starts, moment)
             b, t = all_bad - bad[at], all_total - total[at]
             found.append((b, t, all_buckets - buckets[at], b, t))
         return found

@@ -163,10 +163,11 @@ def _budget(families: Families, view: SeriesView, own: tuple[str, ...]) -> None:
 
 def _of_tier(view: SeriesView, tier: Tier) -> list[Gauge]:
     states = {status.tier: status.verdict for status in view.status.tiers}
+    hot_ms = view.status.hot_ms.get(tier.name)  # pages alone need hot time
     return [
         (names.ALERT_THRESHOLD, float(tier.factor(view.series.slo.period_ms))),
         (names.ALERT_STATE, _state(states.get(tier.name, Verdict.UNKNOWN))),
-        (names.HOT_SECONDS, view.status.hot_ms.get(tier.name, 0) / SECOND),
+        *([] if hot_ms is None else [(names.HOT_SECONDS, hot_ms / SECOND)]),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from slo.alert import Step, step
-from slo.evaluation import evaluate
+from slo.evaluation import Judge
 from slo.incident import groups, join
 from slo.model import Incident, Series, Status, Verdict, VerdictChange
 from slo.notice import Notice
@@ -34,8 +34,9 @@ class Watch:
 
     def __init__(self, series: Iterable[Series], policy: Policy) -> None:
         self.incidents: dict[str, Incident] = {}
-        self._policy = policy
-        self._groups = groups(series)
+        everything = list(series)
+        self._judges = {one.key: Judge(one, policy) for one in everything}
+        self._groups = groups(everything)
         self._keys: dict[str, list[str]] = {}  # cluster -> its dedup keys
         for key, members in self._groups.items():
             self._keys.setdefault(members[0].cluster.name, []).append(key)
@@ -49,14 +50,8 @@ class Watch:
         """
         turned: set[str] = set()
         for state in states:
-            status = evaluate(
-                state.series,
-                state.ledger,
-                policy=self._policy,
-                timing=state.timing,
-                now_ms=at_ms,
-                stale=stale,
-            )
+            judge = self._judges[state.series.key]
+            status = judge.status(state.ledger, state.timing, at_ms, stale)
             if _judged(state, status, told):
                 turned.add(state.series.key)
         if turned:
