@@ -5,6 +5,7 @@ repetition of what came in. Each kind of SLI has one small class with the same v
 """
 
 from collections.abc import Iterable
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -183,8 +184,8 @@ class FreshnessRecount:
     """The age of the newest thing seen, bucket by bucket of arrival.
 
     A bucket is good where something no older than the limit at its end had arrived
-    by then. Silence is bad, unless an `alive` input guards it: then a bucket in
-    which the connector itself was silent says nothing.
+    by then. Silence is bad, unless an `alive` input guards it: then it is bad only
+    where the connector itself spoke while the thing was overdue.
     """
 
     def __init__(self, series: Series, feeds: list[FeedReading]) -> None:
@@ -239,20 +240,27 @@ class FreshnessRecount:
         return Recounted(counts, counts)
 
     def _judge(self, bucket: int) -> bool | None:
-        if self._alive is not None and not _fresh(self._alive, bucket, ALIVE_LIMIT_MS):
-            return None
-        return _fresh(self._value, bucket, self._limit_ms)
+        """Good, bad, or None where a silent connector cannot blame its database."""
+        end = bucket + BUCKET_MS
+        newest = _newest(self._value, end, self._limit_ms)
+        if newest >= end - self._limit_ms:
+            return True
+        if self._alive is None:
+            return False
+        # It must have spoken when the next thing was overdue already, and of late.
+        spoke = _newest(self._alive, end, ALIVE_LIMIT_MS)
+        needed = max(newest + self._limit_ms, end - ALIVE_LIMIT_MS)
+        return False if spoke >= needed else None
 
 
-def _fresh(reading: Reading, bucket: int, limit_ms: int) -> bool:
-    """Whether something no older than the limit had arrived by the bucket's end.
+def _newest(reading: Reading, end_ms: int, limit_ms: int) -> float:
+    """The newest value that arrived before `end_ms`, -inf where there is none.
 
-    Nothing that arrived before the limit and the allowed skew can be that young.
+    Nothing that arrived before the limit and the allowed skew can be within the limit.
     """
-    end = bucket + BUCKET_MS
-    oldest = (end - limit_ms - SKEW_MS) // BUCKET_MS * BUCKET_MS
-    wanted = end - limit_ms
-    return any(cell[4] >= wanted for cell in reading.cells(oldest, end))
+    oldest = (end_ms - limit_ms - SKEW_MS) // BUCKET_MS * BUCKET_MS
+    cells = reading.cells(oldest, end_ms)
+    return max((cell[4] for cell in cells), default=-inf)
 
 
 class RowsRecount:

@@ -1,0 +1,1 @@
+"""How fast each stage is, beside the limit and beside what others do."""
