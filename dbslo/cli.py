@@ -23,6 +23,7 @@ COMMANDS = (
     "explain",
     "ledger",
     "deadletter",
+    "collect",
     "dashboards",
     "rules",
 )
