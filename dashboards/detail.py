@@ -8,7 +8,16 @@ from grafanalib import core
 
 from dashboards import guards, history, trust
 from dashboards.layout import TILE, Row, Size, placed
-from dashboards.looks import About, Link, Look, Override, Query, dashed, properties
+from dashboards.looks import (
+    About,
+    Link,
+    Look,
+    Override,
+    Query,
+    colored,
+    dashed,
+    properties,
+)
 from dashboards.panels import Lines, ModernPanel, bars, chart, text, tile
 from dashboards.policy_lines import (
     BUDGET_STEPS,
@@ -25,13 +34,21 @@ from dashboards.policy_lines import (
     verdict_mappings,
 )
 from dashboards.reading import how_to_read
-from dashboards.scope import VERDICT, Scope, leads_to, one, window, windows
+from dashboards.scope import VERDICT, Scope, leads_to, one, seen, window
 from slo import names
 from slo.model import DAY, SECOND
 from slo.names import duration
 
 BURN_TITLE = f"Burn rate by window ({TIMES})"
 """The panel that an alert points to."""
+
+SHADES = (
+    "super-light-blue",
+    "light-blue",
+    "blue",
+    "semi-dark-blue",
+    "dark-blue",
+)
 
 READING = Size(8, 8)
 BURN = Size(16, 9)
@@ -208,14 +225,16 @@ def _burn(scope: Scope) -> ModernPanel:
         "a tier fires while both its windows are above its line: the short one says"
         " that it still burns, the long one that it matters.",
     )
-    drawn = windows(drawn_windows(scope.policy))
     queries = [
-        Query(one(names.BURN_RATE, drawn), "{{window}}"),
+        *_burns(scope),
         Query(one(names.ALERT_THRESHOLD), "{{tier}} fires"),
     ]
-    lines = tuple(
-        Override(f"{tier.name} fires", dashed(tier_color(tier)))
-        for tier in scope.policy.tiers
+    lines = (
+        *_shades(scope),
+        *(
+            Override(f"{tier.name} fires", dashed(tier_color(tier)))
+            for tier in scope.policy.tiers
+        ),
     )
     steps = burn_steps(scope.policy, scope.fastest_ms, scope.period_ms)
     look = Look(
@@ -227,6 +246,27 @@ def _burn(scope: Scope) -> ModernPanel:
         links=_to(guards.TIERS_TITLE),
     )
     return chart(BURN_TITLE, about, queries, look, Lines(symlog=True))
+
+
+def _burns(scope: Scope) -> list[Query]:
+    """The burn of each window, the shortest first: labels would sort 1d before 5m.
+
+    A window of which nothing was observed has none: 0 would look like health.
+    """
+    return [
+        Query(seen(one, names.BURN_RATE, length), "{{window}}")
+        for length in drawn_windows(scope.policy)
+    ]
+
+
+def _shades(scope: Scope) -> list[Override]:
+    """Windows in blue, darker with their length: red and orange belong to tiers."""
+    drawn = drawn_windows(scope.policy)
+    last = len(SHADES) - 1
+    return [
+        Override(duration(length), colored(SHADES[min(i, last)]))
+        for i, length in enumerate(drawn)
+    ]
 
 
 def _burn_now(scope: Scope) -> ModernPanel:
@@ -260,5 +300,4 @@ def _burn_now(scope: Scope) -> ModernPanel:
         overrides=each,
         links=_to(BURN_TITLE),
     )
-    query = Query(one(names.BURN_RATE, windows(drawn)), "{{window}}")
-    return bars(f"Burn rate now ({TIMES})", about, query, look)
+    return bars(f"Burn rate now ({TIMES})", about, _burns(scope), look)

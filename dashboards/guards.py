@@ -37,14 +37,13 @@ def _tiers(scope: Scope) -> ModernPanel:
     tiers = "|".join(tier.name for tier in scope.policy.tiers)
     tier = one(names.ALERT_STATE, f'{TIER}=~"{tiers}"')
     whole = one(names.ALERT_STATE, VERDICT)
-    named = f'label_replace({whole}, "{TIER}", "verdict", "{TIER}", "")'
-    query = Query(f"{named} or {tier}", "{{tier}}")
+    queries = [Query(whole, "verdict"), Query(tier, "{{tier}}")]
     look = Look(
         unit="none",
         mappings=verdict_mappings(),
         links=leads_to(names.BOARD_SLO_DETAIL, HOT_TITLE),
     )
-    return timeline(TIERS_TITLE, about, query, look)
+    return timeline(TIERS_TITLE, about, queries, look)
 
 
 def _hot() -> ModernPanel:
@@ -102,7 +101,7 @@ def _elsewhere() -> ModernPanel:
     link = Link("This resource", detail_url("${{__field.labels.{}}}"))
     look = Look(unit="none", mappings=verdict_mappings(), links=(link,))
     query = Query(selector, "{{resource}}")
-    return timeline("The same SLO on this cluster", about, query, look)
+    return timeline("The same SLO on this cluster", about, [query], look)
 
 
 def _longs(scope: Scope) -> str:

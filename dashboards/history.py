@@ -48,9 +48,15 @@ def _burn_down(scope: Scope) -> ModernPanel:
     look = Look(
         unit="percentunit", steps=BUDGET_STEPS, high=1.0, links=_to(spent_title(scope))
     )
-    lines = Lines(fill=15, marks=True, time_from=duration(scope.period_ms))
+    lines = _over_a_period(scope, marks=True)
     queries = [Query(one(names.BUDGET_REMAINING_RATIO), "left")]
     return chart(LEFT_TITLE, about, queries, look, lines)
+
+
+def _over_a_period(scope: Scope, *, marks: bool) -> Lines:
+    """From 0, so that a small loss looks small."""
+    period = duration(scope.period_ms)
+    return Lines(fill=15, marks=marks, from_zero=True, time_from=period)
 
 
 def _budget_as_time(scope: Scope) -> ModernPanel:
@@ -69,7 +75,7 @@ def _budget_as_time(scope: Scope) -> ModernPanel:
         steps=(Step(None, RED), Step(0.0, GREEN)),
         overrides=(Override("whole budget", dashed(GREEN)),),
     )
-    lines = Lines(fill=15, time_from=duration(scope.period_ms))
+    lines = _over_a_period(scope, marks=False)
     return chart(TIME_TITLE, about, queries, look, lines)
 
 

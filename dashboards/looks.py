@@ -25,10 +25,14 @@ class About(NamedTuple):
 
 
 class Query(NamedTuple):
-    """PromQL and the name of what it draws (labels in double braces)."""
+    """PromQL and the name of what it draws (labels in double braces).
+
+    `instant`: asked for this moment alone, so that the order of `sort` is kept.
+    """
 
     expr: str
     legend: str = ""
+    instant: bool = False
 
 
 class Link(NamedTuple):

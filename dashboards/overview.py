@@ -20,6 +20,7 @@ from dashboards.policy_lines import (
     any_is,
     burn_steps,
     drawn_windows,
+    unseen_mappings,
     verdict_mappings,
 )
 from dashboards.scope import (
@@ -30,6 +31,7 @@ from dashboards.scope import (
     leading,
     leads_to,
     per_series,
+    seen,
     window,
 )
 from dashboards.tables import COLORED_CELL, GAUGE_CELL, Column, table
@@ -205,8 +207,9 @@ def _burns(scope: Scope) -> list[Column]:
                 unit="none",
                 decimals=1,
                 steps=burn_steps(scope.policy, length, scope.period_ms),
+                mappings=unseen_mappings(),
             ),
-            per_series(fleet(names.BURN_RATE, window(length))),
+            per_series(seen(fleet, names.BURN_RATE, length)),
             cell=COLORED_CELL,
         )
         for length in drawn_windows(scope.policy)
@@ -252,7 +255,7 @@ def _states() -> ModernPanel:
     rank = f"topk({SHOWN}, max_over_time({STATE}[$__range] @ end()))"
     look = Look(unit="none", mappings=verdict_mappings(), links=(OF_SERIES,))
     query = Query(leading(STATE, rank), NAME)
-    return timeline(STATES_TITLE, about, query, look)
+    return timeline(STATES_TITLE, about, [query], look)
 
 
 def _budget_left() -> ModernPanel:
@@ -272,8 +275,8 @@ def _budget_left() -> ModernPanel:
         steps=BUDGET_STEPS,
         links=(OF_SERIES,),
     )
-    query = Query(f"sort(bottomk({SHOWN}, {left}))", NAME)
-    return bars(LEFT_TITLE, about, query, look)
+    query = Query(f"sort(bottomk({SHOWN}, {left}))", NAME, instant=True)
+    return bars(LEFT_TITLE, about, [query], look)
 
 
 def _budget_over_time(scope: Scope) -> ModernPanel:
@@ -285,6 +288,6 @@ def _budget_over_time(scope: Scope) -> ModernPanel:
     left = fleet(names.BUDGET_REMAINING_RATIO)
     rank = f"bottomk({SHOWN}, {left} @ end())"
     look = Look(unit="percentunit", steps=BUDGET_STEPS, links=(OF_SERIES,))
-    lines = Lines(marks=True, time_from=duration(scope.period_ms))
+    lines = Lines(marks=True, from_zero=True, time_from=duration(scope.period_ms))
     queries = [Query(leading(left, rank), NAME)]
     return chart("Budget left over the period", about, queries, look, lines)

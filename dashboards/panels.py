@@ -22,6 +22,7 @@ class Lines(msgspec.Struct, frozen=True, kw_only=True):
     stacked: bool = False
     symlog: bool = False
     marks: bool = False  # draw the steps as dashed lines
+    from_zero: bool = False  # the axis holds 0, and what is below it where it must
     time_from: str | None = None
 
 
@@ -71,7 +72,7 @@ def tile(title: str, about: About, query: Query, look: Look) -> ModernPanel:
     return panel("stat", (title, about), [query], options, field_config(look))
 
 
-def bars(title: str, about: About, query: Query, look: Look) -> ModernPanel:
+def bars(title: str, about: About, queries: Sequence[Query], look: Look) -> ModernPanel:
     """One horizontal bar for each series, now."""
     options = {
         "displayMode": "basic",
@@ -86,7 +87,7 @@ def bars(title: str, about: About, query: Query, look: Look) -> ModernPanel:
         "sizing": "auto",
         "valueMode": "color",
     }
-    return panel("bargauge", (title, about), [query], options, field_config(look))
+    return panel("bargauge", (title, about), queries, options, field_config(look))
 
 
 def chart(
@@ -105,7 +106,9 @@ def chart(
     return made
 
 
-def timeline(title: str, about: About, query: Query, look: Look) -> ModernPanel:
+def timeline(
+    title: str, about: About, queries: Sequence[Query], look: Look
+) -> ModernPanel:
     """States over time, one line for each series."""
     options = {
         "alignValue": "left",
@@ -116,7 +119,7 @@ def timeline(title: str, about: About, query: Query, look: Look) -> ModernPanel:
         "tooltip": {"mode": "single", "sort": "none"},
     }
     fields = field_config(look, custom={"fillOpacity": 80, "lineWidth": 0})
-    return panel("state-timeline", (title, about), [query], options, fields)
+    return panel("state-timeline", (title, about), queries, options, fields)
 
 
 def panel(
@@ -129,7 +132,12 @@ def panel(
     """A panel of one of Grafana's kinds; `head` is its title and description."""
     title, about = head
     targets = [
-        core.Target(expr=query.expr, legendFormat=query.legend, refId=chr(65 + i))
+        core.Target(
+            expr=query.expr,
+            instant=query.instant,
+            legendFormat=query.legend,
+            refId=chr(65 + i),
+        )
         for i, query in enumerate(queries)
     ]
     return ModernPanel(
@@ -154,7 +162,8 @@ def _graph(lines: Lines) -> dict[str, Any]:
     scale: dict[str, Any] = {"type": "linear"}
     if lines.symlog:  # a healthy burn of 0 has no logarithm
         scale = {"linearThreshold": 1, "log": 2, "type": "symlog"}
-    return {
+    zero = {"axisSoftMin": 0} if lines.from_zero else {}
+    return zero | {
         "drawStyle": "bars" if lines.bars else "line",
         "fillOpacity": 70 if lines.bars else lines.fill,
         "lineInterpolation": "stepAfter",

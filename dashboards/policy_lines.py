@@ -71,6 +71,12 @@ def verdict_mappings() -> list[dict[str, object]]:
     return [{"type": "value", "options": options}]
 
 
+def unseen_mappings() -> list[dict[str, object]]:
+    """A cell without a number is unknown; Grafana would give it the first colour."""
+    result = {"color": PURPLE, "index": 0, "text": "no data"}
+    return [{"type": "special", "options": {"match": "null", "result": result}}]
+
+
 def tier_color(tier: Tier) -> str:
     """The colour of a tier: that of the verdict it leads to."""
     return VERDICT_COLORS[tier.severity]

@@ -1,5 +1,6 @@
 """What a set of boards is drawn for, and the few shapes that its PromQL takes."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dashboards.looks import Link
@@ -11,6 +12,9 @@ from slo.plan import Plan
 from slo.policy import DEFAULT, Policy
 
 DEFAULT_PERIOD_MS = 30 * DAY
+
+Selecting = Callable[..., str]
+"""`fleet` or `one`: a metric and matchers to a selector."""
 
 SERIES = ", ".join(SERIES_LABELS)
 FLEET = f'{SERIES_LABELS[0]}=~"$env",cluster=~"$cluster",service=~"$service"'
@@ -67,6 +71,13 @@ def window(ms: int) -> str:
 def windows(lengths_ms: tuple[int, ...]) -> str:
     """A matcher for several windows."""
     return f'{names.WINDOW}=~"{"|".join(map(duration, lengths_ms))}"'
+
+
+def seen(select: Selecting, metric: str, window_ms: int) -> str:
+    """A metric of one window, where any of the window was observed at all."""
+    chosen = window(window_ms)
+    covered = f"{select(names.WINDOW_COVERAGE_RATIO, chosen)} > 0"
+    return f"{select(metric, chosen)} and {covered}"
 
 
 def per_series(expr: str, *further: str) -> str:

@@ -51,10 +51,10 @@ def table(
         for c in columns
     )
     fields = field_config(Look(unit="none", overrides=overrides), custom=_PLAIN_CELL)
-    queries = [Query(column.query) for column in measured]
+    queries = [Query(column.query, instant=True) for column in measured]
     made = panel("table", (title, about), queries, options, fields)
     for target in made.targets:
-        target.instant, target.format = True, "table"
+        target.format = "table"
     made.transformations = [
         {"id": "merge", "options": {}},
         _organized(columns, measured),

@@ -125,16 +125,36 @@ def test_each_line_of_the_table_is_one_series_with_all_its_columns(recorded):
     assert lines["paging"] == len(table["targets"])
 
 
-def test_the_tiers_timeline_tells_the_verdict_from_its_tiers(recorded):
-    target = panel(ONE_PANELS, "Verdict and tiers")["targets"][0]
-    series = found(recorded, target, one("paging"))
-    assert {metric["tier"] for metric, _ in series} == {
-        "verdict",
+def test_the_tiers_timeline_shows_the_verdict_first_and_then_its_tiers(recorded):
+    verdict, tiers = panel(ONE_PANELS, "Verdict and tiers")["targets"]
+    assert verdict["legendFormat"] == "verdict"
+    (series,) = found(recorded, verdict, one("paging"))
+    assert "tier" not in series[0]
+    assert {metric["tier"] for metric, _ in found(recorded, tiers, one("paging"))} == {
         "page-fast",
         "page-slow",
         "ticket-fast",
         "ticket-slow",
     }
+
+
+def test_windows_are_drawn_from_the_shortest_to_the_longest(recorded):
+    for name in ("Burn rate by window (\u00d7)", "Burn rate now (\u00d7)"):
+        drawn = [
+            metric["window"]
+            for target in panel(ONE_PANELS, name)["targets"]
+            for metric, _ in found(recorded, target, one("paging"))
+            if "window" in metric
+        ]
+        assert drawn == ["5m", "1h", "6h", "1d", "3d"], name
+
+
+def test_the_least_budget_comes_first(recorded):
+    """A range query would forget the order of `sort`."""
+    (target,) = panel(FLEET_PANELS, "Budget left, least first")["targets"]
+    left = [numbers[0] for _, numbers in found(recorded, target, FLEET)]
+    assert left == sorted(left)
+    assert left[0] < left[-1]
 
 
 def test_the_sli_over_the_period_is_what_the_budget_says(recorded):
@@ -172,3 +192,19 @@ def test_every_choice_finds_values(uid, recorded):
         series = recorded.query(substituted(selector, chosen), END / SECOND)
         assert label == variable["name"]
         assert {metric["metric"][label] for metric in series}, asked
+
+
+def test_a_window_of_which_nothing_was_seen_has_no_burn_rather_than_none(recorded):
+    """`silent` has had no data for three hours: a burn of 0 would look like health."""
+    for target in panel(ONE_PANELS, "Burn rate now (\u00d7)")["targets"][:2]:
+        asked = substituted(target["expr"], one("silent"))
+        assert recorded.query(asked, END / SECOND) == []
+    table = panel(FLEET_PANELS, "Series, fastest burn first")
+    burns = [t for t in table["targets"] if "dbslo_burn_rate" in t["expr"]]
+    shown = {metric["resource"] for metric, _ in found(recorded, burns[0], FLEET)}
+    assert shown == set(NAMES) - {"silent"}
+    for override in table["fieldConfig"]["overrides"]:
+        if override["matcher"]["options"].startswith("Burn"):
+            mapped = {one["id"]: one["value"] for one in override["properties"]}
+            assert mapped["mappings"][0]["options"]["match"] == "null"
+            assert mapped["mappings"][0]["options"]["result"]["color"] == "purple"

@@ -18,6 +18,13 @@ def panel(board: Board, title: str) -> Board:
     return next(one for one in every_panel(board) if one["title"] == title)
 
 
+def line(board: Board, name: str) -> Board:
+    """The colour of a line of the burn panel."""
+    overrides = panel(board, "Burn rate by window (\u00d7)")["fieldConfig"]["overrides"]
+    (found,) = [one for one in overrides if one["matcher"]["options"] == name]
+    return next(one for one in found["properties"] if one["id"] == "color")
+
+
 def first(board: Board) -> Board:
     return panel(board, "State")
 
@@ -104,9 +111,7 @@ DEFECTS = {
     ),
     "a tier line in another colour is found": (
         "D08",
-        lambda b: panel(b, "Burn rate by window (\u00d7)")["fieldConfig"]["overrides"][
-            0
-        ]["properties"][0]["value"].update(fixedColor="blue"),
+        lambda b: line(b, "page-slow fires")["value"].update(fixedColor="blue"),
     ),
     "a counter drawn bare is found": ("D09", query(f"dbslo_events_total{{{ONE}}}")),
     "a rate of a gauge is found": (
