@@ -1,22 +1,14 @@
 """The fold: statements joined and counted by route, until the next flush."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from slo.facts import Cell as Fact
 from slo.facts import join
-from streams.batch import (
-    MAX_BATCH_BYTES,
-    SCHEMA_VERSION,
-    Batch,
-    Cell,
-    Delta,
-    Mark,
-    Route,
-)
+from streams.batch import Route
 from streams.judgement import Stats
+from streams.packing import Frame, Packer
 from streams.routes import MAX_TAGS_CHARACTERS
 from streams.table import Want
 
@@ -29,45 +21,95 @@ MAX_ROUTES: Final = 200_000
 TOO_MANY_TAG_SETS: Final = "too_many_tag_sets"
 TAGS_TOO_LONG: Final = "tags_too_long"
 
-CELL_BYTES: Final = 60
-DELTA_BYTES: Final = 34
-ROUTE_BYTES: Final = 24
-BATCH_BYTES: Final = 256
-"""Upper bounds of what these take in MessagePack, strings apart."""
+
+STATS_BYTES: Final = 4 * 9
+"""What count, sum, min and max take at the end of an encoded cell."""
+
+_encoder = msgspec.msgpack.Encoder()
+encode_into = _encoder.encode_into
 
 
 class Track:
     """What was stated under one route since the last flush.
 
-    `cells` maps a period's start to (cell, arrival), `deltas` a bucket to (good,
-    total).
+    A statement that is newer than all before goes straight to the batch: `last_ms` is
+    its period, `end` where it ends there. Others are held in `cells` (by period: cell
+    and arrival), joined, until the flush. `deltas`: good and total by bucket.
     """
 
-    __slots__ = ("cells", "deltas", "partition", "route", "sentinels", "size")
+    __slots__ = (
+        "cells",
+        "deltas",
+        "end",
+        "last_ms",
+        "number",
+        "packed",
+        "packer",
+        "sentinels",
+    )
 
-    def __init__(self, want: Want, tags: str, period_ms: int) -> None:
-        self.route = Route(want.resource, want.signal, tags, period_ms)
-        self.partition = want.partition
+    def __init__(self, want: Want, route: Route, packer: Packer) -> None:
+        self.packed = msgspec.msgpack.encode(route)
+        self.packer = packer
         self.sentinels = want.bounds.sentinels
+        self.number = -1
+        self.last_ms = -1
+        self.end = -1
         self.cells: dict[int, tuple[Fact, int]] = {}
         self.deltas: dict[int, tuple[int, int]] = {}
-        texts = (want.resource, want.signal, tags)
-        self.size = ROUTE_BYTES + sum(len(text.encode()) for text in texts)
 
-    def restate(self, cell: Fact, arrival_ms: int) -> None:
-        """Join a statement with what is held of its period; the earlier arrival stays."""
-        held, arrived = self.cells[cell[0]]
-        self.cells[cell[0]] = (
-            join(held, cell, self.sentinels),
-            min(arrived, arrival_ms),
-        )
+    def write(
+        self,
+        start_ms: int,
+        arrival_ms: int,
+        samples: float,
+        total: float,
+        low: float,
+        high: float,
+    ) -> bool:
+        """Write a statement into the batch, where it is newer than all before.
+
+        True also where it repeats the last one. False: nothing was done, its cell may
+        have been stated before.
+        """
+        number = self.number
+        packer = self.packer
+        if number < 0:
+            number = packer.enter(self)
+        cell = (number, start_ms, arrival_ms, samples, total, low, high)
+        if start_ms > self.last_ms:
+            encode_into(cell, packer.cells, -1)
+            packer.cell_count += 1
+            self.last_ms = start_ms
+            self.end = len(packer.cells)
+            return True
+        last = packer.cells[self.end - STATS_BYTES : self.end]
+        return start_ms == self.last_ms and last == _encoder.encode(cell)[-STATS_BYTES:]
+
+    def put(self, cell: Fact, arrival_ms: int) -> None:
+        """Write a statement into the batch."""
+        self.packer.turn_if_full()
+        number = self.number if self.number >= 0 else self.packer.enter(self)
+        self.packer.put((number, cell[0], arrival_ms, *cell[1:]))
+
+    def flush(self) -> None:
+        """Write all that is held into the batch."""
+        for cell, arrival_ms in self.cells.values():
+            self.put(cell, arrival_ms)
+        self.cells.clear()
+        for bucket_ms, (good, total) in self.deltas.items():
+            self.packer.turn_if_full()
+            number = self.number if self.number >= 0 else self.packer.enter(self)
+            self.packer.deltas.append((number, bucket_ms, good, total))
+        self.deltas.clear()
 
 
 class Fold:
-    """All tracks, and those that were touched since the last flush."""
+    """All tracks, and the batches in the making, one for each output partition."""
 
-    def __init__(self, wants: int) -> None:
-        self.touched: list[Track] = []
+    def __init__(self, partitions: int, wants: int) -> None:
+        self._packers = [Packer() for _ in range(partitions)]
+        self._holding: list[Track] = []
         self._tracks: dict[tuple[str, str, int, str], Track] = {}
         self._tag_sets: dict[tuple[str, str], int] = {}
         self._most = max(MAX_ROUTES, 4 * wants)
@@ -84,121 +126,53 @@ class Fold:
         if sets >= MAX_TAG_SETS or len(self._tracks) >= self._most:
             return TOO_MANY_TAG_SETS
         self._tag_sets[key[:2]] = sets + 1
-        self._tracks[key] = found = Track(want, tags, period_ms)
+        route = Route(want.resource, want.signal, tags, period_ms)
+        found = Track(want, route, self._packers[want.partition])
+        self._tracks[key] = found
         return found
 
     def state(self, track: Track, start_ms: int, stats: Stats, arrival_ms: int) -> None:
-        """Take in one statement of a cell, in SI units."""
+        """Join one statement of a cell, in SI units, with those that are held."""
         cell = (start_ms, *stats)
-        if start_ms in track.cells:
-            track.restate(cell, arrival_ms)
-            return
-        if not track.cells:
-            self.touched.append(track)
-        track.cells[start_ms] = (cell, arrival_ms)
+        held = track.cells.get(start_ms)
+        if held is None:
+            self._hold(track)
+            track.cells[start_ms] = (cell, arrival_ms)
+        elif held[0] != cell:
+            joined = join(held[0], cell, track.sentinels)
+            track.cells[start_ms] = (joined, min(held[1], arrival_ms))
 
     def count(self, track: Track, bucket_ms: int, good: int, total: int) -> None:
         """Add things that happened to a bucket."""
-        if not track.deltas:
-            self.touched.append(track)
+        self._hold(track)
         held_good, held_total = track.deltas.get(bucket_ms, (0, 0))
         track.deltas[bucket_ms] = (held_good + good, held_total + total)
 
+    def _hold(self, track: Track) -> None:
+        if not (track.cells or track.deltas):
+            self._holding.append(track)
+
+    def make_room(self) -> None:
+        """Begin new batches where the present ones are full; between slabs' pieces."""
+        for packer in self._packers:
+            packer.turn_if_full()
+
+    def flush(self, frame: Frame) -> list[tuple[int, bytes]]:
+        """The encoded batches, at least one for every partition; empty afterwards."""
+        for track in self._holding:
+            track.flush()
+        self._holding.clear()
+        return [
+            (partition, payload)
+            for partition, packer in enumerate(self._packers)
+            for payload in packer.flush(frame)
+        ]
+
     def clear(self) -> None:
         """Forget every statement; routes stay known."""
-        for track in self.touched:
+        for track in self._holding:
             track.cells.clear()
             track.deltas.clear()
-        self.touched.clear()
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """What every batch of a flush says beside its statements."""
-
-    worker: str
-    flushed_ms: int
-    marks: Sequence[Mark]
-    inputs: Mapping[str, int]
-
-
-def batches(
-    touched: Iterable[Track], frame: Frame, partitions: int
-) -> list[tuple[int, Batch]]:
-    """A flush: at least one batch for every output partition, each below 512 KB.
-
-    Where one partition needs several, the last alone carries the marks: before it is
-    read, not everything up to them is.
-    """
-    by_partition: list[list[Track]] = [[] for _ in range(partitions)]
-    for track in touched:
-        by_partition[track.partition].append(track)
-    return [
-        (number, batch)
-        for number, tracks in enumerate(by_partition)
-        for batch in _split(tracks, frame)
-    ]
-
-
-def _split(tracks: list[Track], frame: Frame) -> Iterator[Batch]:
-    room = MAX_BATCH_BYTES - _frame_bytes(frame)
-    page = _Page(room)
-    for track in tracks:
-        for cells, deltas in _chunks(track, room):
-            if not page.fits(track, len(cells), len(deltas)):
-                yield page.batch(frame, last=False)
-                page = _Page(room)
-            page.add(track, cells, deltas)
-    yield page.batch(frame, last=True)
-
-
-def _frame_bytes(frame: Frame) -> int:
-    names = [*(mark.topic for mark in frame.marks), *frame.inputs, frame.worker]
-    return BATCH_BYTES + sum(len(name.encode()) + 32 for name in names)
-
-
-def _chunks(
-    track: Track, room: int
-) -> Iterator[tuple[list[tuple[Fact, int]], list[Delta]]]:
-    """The statements of a track in pieces, each of which fits an empty batch."""
-    cells = list(track.cells.values())
-    deltas = [(0, at, good, total) for at, (good, total) in track.deltas.items()]
-    most = max(1, (room - track.size) // (CELL_BYTES + DELTA_BYTES))
-    for at in range(0, max(len(cells), len(deltas)), most):
-        yield cells[at : at + most], deltas[at : at + most]
-
-
-class _Page:
-    """One batch in the making."""
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._routes: list[Route] = []
-        self._cells: list[Cell] = []
-        self._deltas: list[Delta] = []
-
-    def fits(self, track: Track, cells: int, deltas: int) -> bool:
-        need = track.size + cells * CELL_BYTES + deltas * DELTA_BYTES
-        return not self._routes or need <= self._room
-
-    def add(
-        self, track: Track, cells: list[tuple[Fact, int]], deltas: list[Delta]
-    ) -> None:
-        number = len(self._routes)
-        self._routes.append(track.route)
-        self._cells.extend(
-            (number, cell[0], arrival, *cell[1:]) for cell, arrival in cells
-        )
-        self._deltas.extend((number, *delta[1:]) for delta in deltas)
-        self._room -= track.size + len(cells) * CELL_BYTES + len(deltas) * DELTA_BYTES
-
-    def batch(self, frame: Frame, *, last: bool) -> Batch:
-        return Batch(
-            version=SCHEMA_VERSION,
-            worker=frame.worker,
-            flushed_ms=frame.flushed_ms,
-            marks=list(frame.marks) if last else [],
-            inputs=dict(frame.inputs),
-            routes=self._routes,
-            cells=self._cells,
-            deltas=self._deltas,
-        )
+        self._holding.clear()
+        for packer in self._packers:
+            packer.clear()

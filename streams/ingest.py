@@ -10,13 +10,14 @@ from itertools import compress, islice
 from typing import Final, NamedTuple
 
 from slo.plan import Plan
-from streams.batch import Batch, Mark
+from streams.batch import Batch, Mark, decode
 from streams.deadletter import DeadLetter, Fault, Faults, dead_letter
 from streams.documents import Document
 from streams.envelope import TooMuchError, Unwrapper
-from streams.fold import Fold, Frame, batches
+from streams.fold import Fold
 from streams.judgement import ARRIVAL_IN_THE_FUTURE, TOO_OLD, Horizon
 from streams.outcomes import LATE, MALFORMED, REFUSED, TOMBSTONE, Outcomes
+from streams.packing import Frame
 from streams.positions import Positions
 from streams.slab import Slab
 from streams.sources import FAMILIES, FORMATS, Intake, sniff
@@ -38,10 +39,15 @@ UNREADABLE: Final = frozenset({MALFORMED, TOO_MUCH, UNKNOWN_FORMAT})
 
 
 class Flush(NamedTuple):
-    """What one flush hands over."""
+    """What one flush hands over: encoded batches by output partition, dead letters."""
 
-    batches: list[tuple[int, Batch]]
+    payloads: list[tuple[int, bytes]]
     dead_letters: list[DeadLetter]
+
+    @property
+    def batches(self) -> list[tuple[int, Batch]]:
+        """The batches, decoded, for who needs no wire between the stages."""
+        return [(number, decode(payload)) for number, payload in self.payloads]
 
 
 class Ingest:
@@ -65,10 +71,9 @@ class Ingest:
         self.refused: Counter[tuple[str, str]] = Counter()
         self._topics = topics
         self._worker = worker
-        self._partitions = partitions
         self._horizon = horizon
         self._table = Table(plan, partitions)
-        self._fold = Fold(self._table.wants)
+        self._fold = Fold(partitions, self._table.wants)
         self._positions = Positions()
         intake = Intake(self._table, topics, self._fold, self._positions, horizon)
         self._sources = {name: make(intake) for name, make in FORMATS.items()}
@@ -204,8 +209,8 @@ class Ingest:
         At least one batch for every output partition, which carries the marks.
         """
         frame = Frame(self._worker, clock_ms, marks, inputs)
-        flush = Flush(batches(self._fold.touched, frame, self._partitions), self._dead)
-        self._fold.clear()
+        flush = Flush(self._fold.flush(frame), self._dead)
+        self._positions.flushed()
         self._dead = []
         return flush
 

@@ -4,6 +4,7 @@ Three outcomes, never two: it holds, it is refused with a reason, or it says not
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
@@ -107,6 +108,7 @@ def bounds_of(inputs: Iterable[Input]) -> Bounds:
     )
 
 
+@cache
 def divisor_of(scale: float) -> float:
     """What to divide a wire value by to get SI units.
 

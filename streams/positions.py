@@ -38,6 +38,7 @@ UNKNOWN: Final = -1
 VERSION: Final = 1
 
 Major = tuple[int, ...]
+Place = tuple[str, int]
 
 
 class MarksError(Exception):
@@ -235,12 +236,16 @@ def key_print(*parts: bytes) -> bytes:
 
 
 class Positions:
-    """The marks of every source partition, as they are and as they were committed."""
+    """The marks of every source partition.
+
+    As they are, as the last flush took them, and as they were committed.
+    """
 
     def __init__(self) -> None:
-        self._now: dict[tuple[str, int], Marks] = {}
-        self._committed: dict[tuple[str, int], Marks] = {}
-        self._moved: set[tuple[str, int]] = set()
+        self._now: dict[Place, Marks] = {}
+        self._flushed: dict[Place, Marks] = {}
+        self._committed: dict[Place, Marks] = {}
+        self._moved: set[Place] = set()
 
     def of(self, topic: str, partition: int) -> Marks:
         """The marks of a partition, about to be moved."""
@@ -259,24 +264,30 @@ class Positions:
     def assigned(self, topic: str, partition: int, text: str) -> None:
         """Start from what was committed. Raises MarksError."""
         marks = marks_of(text)
+        self.revoked(topic, partition)
         self._now[(topic, partition)] = marks
         self._committed[(topic, partition)] = marks.copy()
-        self._moved.discard((topic, partition))
 
     def revoked(self, topic: str, partition: int) -> None:
         """Forget a partition."""
-        for marks in (self._now, self._committed):
+        for marks in (self._now, self._flushed, self._committed):
             marks.pop((topic, partition), None)
         self._moved.discard((topic, partition))
 
-    def committed(self) -> None:
-        """What is, is what to return to."""
+    def flushed(self) -> None:
+        """Remember where the marks stood when the fold was taken."""
         for place in self._moved:
-            self._committed[place] = self._now[place].copy()
+            self._flushed[place] = self._now[place].copy()
         self._moved.clear()
+
+    def committed(self) -> None:
+        """What was flushed is what to return to."""
+        self._committed.update(self._flushed)
+        self._flushed.clear()
 
     def discard(self) -> None:
         """Return to what was committed."""
-        for place in self._moved:
+        for place in self._moved | self._flushed.keys():
             self._now[place] = self._committed.get(place, Marks()).copy()
         self._moved.clear()
+        self._flushed.clear()
