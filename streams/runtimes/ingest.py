@@ -13,7 +13,6 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 
-from streams.batch import encode
 from streams.ingest import Flush, Ingest
 from streams.kafka import consumer_settings, log, producer_settings
 from streams.positions import MarksError
@@ -191,7 +190,7 @@ class IngestWorker:
     def _outbound(self, flush: Flush) -> list[Outbound]:
         own = self._settings
         return [
-            *(Outbound(own.observations, n, encode(b)) for n, b in flush.batches),
+            *(Outbound(own.observations, n, data) for n, data in flush.payloads),
             *(
                 Outbound(own.dead_letters, -1, msgspec.json.encode(letter))
                 for letter in flush.dead_letters
