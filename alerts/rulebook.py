@@ -40,6 +40,7 @@ class Rule(msgspec.Struct, frozen=True):
     """One alerting rule. It fires after `wait_ms` and goes on for `keep_ms`.
 
     `summary` and `description` are Prometheus templates; label values are plain.
+    `runbook` is the URL that the SLO names, "" for the alert's own page.
     """
 
     alert: str
@@ -49,6 +50,7 @@ class Rule(msgspec.Struct, frozen=True):
     description: str
     wait_ms: int = 0
     keep_ms: int = 0
+    runbook: str = ""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -133,6 +135,7 @@ def _burn_rule(subject: Subject, alert: str, tiers: Sequence[Tier], how: str) ->
         labels=subject.labels(tiers[0].severity),
         summary=f"{_ON} burns its error budget {how}",
         description=f"The error budget {burn}. {_limits(subject.slo, tiers)}",
+        runbook=subject.slo.annotations.get("runbook", ""),
     )
 
 

@@ -77,12 +77,13 @@ def _rule(rule: Rule, addresses: Addresses, holds: bool) -> dict[str, Any]:
         if ms and holds:
             written[key] = duration(ms)
     labels = {key: _plain(rule.labels[key]) for key in sorted(rule.labels)}
+    base = addresses.runbooks.rstrip("/")
     return written | {
         "labels": labels,
         "annotations": {
             "summary": rule.summary,
             "description": rule.description,
-            "runbook_url": f"{addresses.runbooks.rstrip('/')}/{rule.alert}.md",
+            "runbook_url": _plain(rule.runbook) or f"{base}/{rule.alert}.md",
             "dashboard_url": _board(rule, addresses.grafana.rstrip("/")),
         },
     }

@@ -145,7 +145,8 @@ SETTINGS: Final = (
         "DBSLO_RUNBOOK_URL",
         url("http", "https"),
         "",
-        "The runbook that pages link to where an SLO names none.",
+        "Where the runbooks are published. Pages and rules link to `NAME.md` below"
+        " it, by the alert's name, where an SLO names no runbook of its own.",
     ),
     Setting(
         "DBSLO_METRICS_LISTEN",

@@ -20,7 +20,10 @@ class Channel(StrEnum):
 
 
 class Burning(msgspec.Struct, frozen=True):
-    """One series that burns, with the integers that prove it."""
+    """One series that burns, with the integers that prove it.
+
+    `runbook` is the URL that its SLO names, "" where it names none.
+    """
 
     slo: str
     resource: str
@@ -30,6 +33,7 @@ class Burning(msgspec.Struct, frozen=True):
     budget_remaining_ratio: float
     objective_ratio: float
     coverage_ratio: float
+    runbook: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -60,4 +60,5 @@ def burning(series: Series, status: Status) -> Burning:
         budget_remaining_ratio=status.budget.remaining_ratio,
         objective_ratio=float(series.slo.target),
         coverage_ratio=status.coverage,
+        runbook=series.slo.annotations.get("runbook", ""),
     )

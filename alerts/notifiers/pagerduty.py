@@ -24,14 +24,18 @@ BODY_BYTES = 500_000
 """PagerDuty takes 512 KB; a little less, for its own envelope."""
 
 TEXT_CHARS = 2_000
+RUNBOOK = "DbSloErrorBudgetBurn.md"
 SEVERITIES = ("critical", "error", "warning", "info")
 
 
 class Links(msgspec.Struct, frozen=True):
-    """Where an engineer is sent: base URL of Grafana, and the runbook; "" for none."""
+    """Where an engineer is sent: base URLs of Grafana and of the runbooks; "" for none.
+
+    The runbook that the first burning SLO names goes before the common one.
+    """
 
     grafana_url: str = ""
-    runbook_url: str = ""
+    runbooks_url: str = ""
 
 
 NO_LINKS = Links()
@@ -94,7 +98,8 @@ def event(notice: Notice, links: Links = NO_LINKS) -> dict[str, Any]:
     board_url = _board_url(notice, links)
     if board_url:
         body["client_url"] = board_url
-    wanted = ((links.runbook_url, "Runbook"), (board_url, "Burn, budget and windows"))
+    runbook_url = _runbook_url(notice, links)
+    wanted = ((runbook_url, "Runbook"), (board_url, "Burn, budget and windows"))
     found = [{"href": href, "text": text} for href, text in wanted if href]
     if found:
         body["links"] = found
@@ -201,6 +206,12 @@ def _board_url(notice: Notice, links: Links) -> str:
     query |= {"from": str(notice.opened_ms - 3_600_000), "to": "now"}
     base = links.grafana_url.rstrip("/")
     return f"{base}/d/{BOARD_SLO_DETAIL}?{urlencode(query)}"
+
+
+def _runbook_url(notice: Notice, links: Links) -> str:
+    own = next((one.runbook for one in notice.burning if one.runbook), "")
+    common = f"{links.runbooks_url.rstrip('/')}/{RUNBOOK}" if links.runbooks_url else ""
+    return own or common
 
 
 def _explanation(answer: Answer, secret: str) -> str:

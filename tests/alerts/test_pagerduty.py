@@ -23,7 +23,7 @@ from alerts.testing.pagerduty import ROUTING_KEY, PagerDutyServer, wrong
 from slo.notice import Action, Burning, Channel, Notice
 from tests.alerts.notices import BURNING, KEY, NOTICE, T0, about, resolved
 
-LINKS = Links("https://grafana.example/", "https://runbooks.example/burn")
+LINKS = Links("https://grafana.example/", "https://runbooks.example/")
 
 # What the Events API v2 documentation says of an event, as a schema.
 _URL = {"type": "string", "pattern": "^https?://"}
@@ -81,7 +81,10 @@ def test_the_whole_event_of_a_page():
         "client": "dbslo",
         "client_url": board,
         "links": [
-            {"href": "https://runbooks.example/burn", "text": "Runbook"},
+            {
+                "href": "https://runbooks.example/DbSloErrorBudgetBurn.md",
+                "text": "Runbook",
+            },
             {"href": board, "text": "Burn, budget and windows"},
         ],
         "payload": {
@@ -118,6 +121,15 @@ def test_the_whole_event_of_a_page():
             },
         },
     }
+
+
+def test_the_runbook_that_an_slo_names_goes_before_the_common_one():
+    own = msgspec.structs.replace(BURNING, runbook="https://wiki.example/lag")
+    notice = msgspec.structs.replace(NOTICE, burning=(BURNING, own))
+    assert event(notice, LINKS)["links"][0]["href"] == "https://wiki.example/lag"
+    assert event(notice)["links"] == [
+        {"href": "https://wiki.example/lag", "text": "Runbook"}
+    ]
 
 
 def test_a_resolve_carries_the_key_and_no_payload():

@@ -584,6 +584,20 @@ def test_addresses_lead_to_runbooks_and_boards():
     )
 
 
+def test_the_runbook_that_an_slo_names_goes_before_the_alerts_own_page():
+    slo = msgspec.structs.replace(
+        slo_named("readers-fresh"), annotations={"runbook": "https://wiki.example/lag"}
+    )
+    plan = msgspec.structs.replace(only(slo.name), slos=(slo,))
+    found = {
+        rule["alert"]: rule["annotations"]["runbook_url"]
+        for rule in written(rules(plan))
+    }
+    assert found["DbSloErrorBudgetBurn"] == "https://wiki.example/lag"
+    assert found["DbSloErrorBudgetBurnSlow"] == "https://wiki.example/lag"
+    assert found["DbSloDataMissing"] == "docs/runbooks/DbSloDataMissing.md"
+
+
 def test_every_metric_and_label_is_one_that_the_engine_exports():
     for rule in written(generated()):
         for found in _selectors(promql_parser.parse(rule["expr"])):
