@@ -88,7 +88,7 @@ class Folding:
 
     def spread(self, page: LedgerPage) -> None:
         """Put the buckets of an hour in place of what is held of it."""
-        number = page.first_ms // PAGE_MS
+        number = page.held.first_ms // PAGE_MS
         at, upto = self.span(number)
         self._totals.splice(at, upto, page.starts, page.columns)
         if number < self.fine_page:

@@ -13,9 +13,13 @@ _GRAVITY = ("info", "warning", "error", "critical")
 
 
 def dedup_key(series: Series) -> str:
-    """`dbslo/<env>/<service>/<cluster>`: never a state, a severity, a value, a time."""
+    """`dbslo/<env>/<service>/<cluster>`: never a state, a severity, a value, a time.
+
+    A slash inside a part is written %2F, so that no two groups share a key.
+    """
     parts = (series.cluster.env or "-", series.slo.service, series.cluster.name)
-    return "/".join(("dbslo", *parts))
+    plain = (part.replace("%", "%25").replace("/", "%2F") for part in parts)
+    return "/".join(("dbslo", *plain))
 
 
 def join(

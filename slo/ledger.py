@@ -233,8 +233,8 @@ class SeriesLedger:
         self._gone.update(page.gone)
         if page.total:
             self._folding.spread(page)
-            if self.first is None or page.first_ms < self.first:
-                self.first = page.first_ms
+            first = page.held.first_ms
+            self.first = first if self.first is None else min(self.first, first)
 
     def forget(self, before_ms: int) -> None:
         """Drop whole hours that no window serves any more; `first` stays."""

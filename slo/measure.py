@@ -5,13 +5,11 @@ between, they give the same counts.
 """
 
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 
 import msgspec
 
 from slo.facts import Cell
 from slo.model import (
-    BUCKET_MS,
     MILLIONTHS,
     SECOND,
     SLO,
@@ -23,9 +21,12 @@ from slo.model import (
     Stat,
 )
 
+ABSURD_AMOUNT = 10**12
+"""No bucket holds this many events; a sum of 30 days of less fits in 63 bits."""
+
 
 class Measured(msgspec.Struct, frozen=True, gc=False):
-    """Good and total of one bucket or slice, before budgeting.
+    """Good and total of one bucket or slice, before budgeting; total is above 0.
 
     `clamped`: good was above total, or below zero, and was cut.
     """
@@ -49,10 +50,13 @@ def value_of(cell: Cell, stat: Stat) -> float:
 
 def sentinel_of(cell: Cell, part: Input) -> Outcome | None:
     """What the cell means where it holds a sentinel; the worse of two."""
-    outcomes = {s.outcome for s in part.sentinels if s.value in cell[3:5]}
-    if Outcome.BAD in outcomes:
-        return Outcome.BAD
-    return Outcome.NO_DATA if outcomes else None
+    found: Outcome | None = None
+    for sentinel in part.sentinels:
+        if sentinel.value == cell[3] or sentinel.value == cell[4]:
+            if sentinel.outcome is Outcome.BAD:
+                return Outcome.BAD
+            found = Outcome.NO_DATA
+    return found
 
 
 def amount_of(cell: Cell, part: Input, period_ms: int) -> int:
@@ -76,15 +80,17 @@ def threshold(cells: Iterable[Cell], part: Input, limit: float) -> Measured | No
 
 
 def total_amount(cells: Sequence[tuple[Cell, int]], part: Input) -> int | None:
-    """The sum over (cell, period_ms) pairs, None where nothing was stated."""
-    stated = [
-        amount_of(cell, part, period_ms)
-        for cell, period_ms in cells
-        if not (part.sentinels and sentinel_of(cell, part))
-    ]
-    if stated:
-        return sum(stated)
-    return 0 if part.absent == "zero" else None
+    """The sum over (cell, period_ms) pairs.
+
+    None where nothing was stated, where a statement is a sentinel, for nobody knows
+    what it stands for, and where the sum is absurd.
+    """
+    if not cells:
+        return 0 if part.absent == "zero" else None
+    if part.sentinels and any(sentinel_of(cell, part) for cell, _ in cells):
+        return None
+    amount = sum(amount_of(cell, part, period_ms) for cell, period_ms in cells)
+    return amount if abs(amount) < ABSURD_AMOUNT else None
 
 
 def ratio(amounts: dict[Part, int | None]) -> Measured | None:
@@ -102,38 +108,27 @@ def ratio(amounts: dict[Part, int | None]) -> Measured | None:
     return Measured(kept, total, clamped=kept != good)
 
 
-def freshness(
-    newest_by_bucket: Iterable[tuple[int, float | None]], limit_ms: float
-) -> Measured | None:
-    """Buckets at whose end the newest thing seen was no older than the limit.
-
-    Takes (bucket start, newest time seen by the bucket's end) pairs; None before
-    the first thing was seen.
-    """
-    good = total = 0
-    for start_ms, newest_ms in newest_by_bucket:
-        if newest_ms is None:
-            continue
-        total += 1
-        good += start_ms + BUCKET_MS - newest_ms <= limit_ms
-    return Measured(good, total) if total else None
-
-
 def budgeted(measured: Measured, slo: SLO) -> Counts:
     """What one bucket or slice adds to the ledger, by OpenSLO budgetingMethod.
 
     Occurrences: the events themselves. Timeslices: one slice, good where its good
-    share reaches `slice_target`. RatioTimeslices: the good share in millionths.
+    share reaches `slice_target`. RatioTimeslices: the good share in millionths,
+    rounded half-even.
     """
+    good, total = measured.good, measured.total
     match slo.budgeting:
         case Budgeting.OCCURRENCES:
-            return Counts(measured.good, measured.total)
+            return Counts(good, total)
         case Budgeting.TIMESLICES:
-            target = slo.slice_target
-            reached = measured.good * target.denominator >= (
-                measured.total * target.numerator
-            )
-            return Counts(int(reached), 1)
+            above, below = slo.slice_target.as_integer_ratio()
+            return Counts(int(good * below >= total * above), 1)
         case Budgeting.RATIO_TIMESLICES:
-            share = Fraction(measured.good * MILLIONTHS, measured.total)
-            return Counts(round(share), MILLIONTHS)
+            return Counts(_millionths(good, total), MILLIONTHS)
+
+
+def _millionths(good: int, total: int) -> int:
+    """The good share in millionths, rounded half-even."""
+    whole, rest = divmod(good * MILLIONTHS, total)
+    if rest * 2 == total:
+        return whole + whole % 2
+    return whole + (rest * 2 > total)

@@ -1,7 +1,7 @@
-"""The pages in which a series' ledger is kept: columns with delta-encoded starts.
+"""The pages in which facts and ledgers are kept: columns with delta-encoded starts.
 
-A page holds the buckets of an hour, or the sums of many hours. Most of its numbers
-fit in one byte: an hour of minute slices takes about 200 bytes.
+A page holds an hour, or the sums of many hours. Most of its numbers fit in one byte:
+an hour of minute slices takes about 200 bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,17 +11,41 @@ from math import gcd
 import msgspec
 
 
-class LedgerPage(msgspec.Struct, frozen=True, array_like=True):
-    """Buckets, oldest first. `gone` are starts of buckets that were taken out again.
+class Starts(msgspec.Struct, frozen=True, array_like=True):
+    """Moments in order: the first, and each one's distance from the one before.
 
-    `gaps` are the distances of each bucket from the one before, in units of
-    `unit_ms`. `events_bad` and `events_total` are empty where the events are the
-    counts, `buckets` is empty where every row is one bucket.
+    `gaps` are in units of `unit_ms`.
     """
 
     first_ms: int = 0
     unit_ms: int = 1
     gaps: list[int] = []
+
+    def moments(self) -> list[int]:
+        """The moments, in epoch ms; there is at least one."""
+        steps = (gap * self.unit_ms for gap in self.gaps)
+        return list(accumulate(steps, initial=self.first_ms))
+
+
+def starts_of(moments: Sequence[int]) -> Starts:
+    """Moments in ascending order, packed."""
+    steps = [after - before for before, after in pairwise(moments)]
+    unit_ms = gcd(*steps) or 1
+    first_ms = moments[0] if moments else 0
+    return Starts(first_ms, unit_ms, [step // unit_ms for step in steps])
+
+
+# -- ledgers -------------------------------------------------------------------
+
+
+class LedgerPage(msgspec.Struct, frozen=True, array_like=True):
+    """Buckets, oldest first. `gone` are starts of buckets that were taken out again.
+
+    `events_bad` and `events_total` are empty where the events are the counts,
+    `buckets` is empty where every row is one bucket.
+    """
+
+    held: Starts = Starts()
     bad: list[int] = []
     total: list[int] = []
     events_bad: list[int] = []
@@ -32,10 +56,7 @@ class LedgerPage(msgspec.Struct, frozen=True, array_like=True):
     @property
     def starts(self) -> list[int]:
         """The start of each bucket, in epoch ms."""
-        if not self.total:
-            return []
-        steps = (gap * self.unit_ms for gap in self.gaps)
-        return list(accumulate(steps, initial=self.first_ms))
+        return self.held.moments() if self.total else []
 
     @property
     def columns(self) -> tuple[list[int], ...]:
@@ -47,7 +68,7 @@ class LedgerPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(LedgerPage)
+_ledger_decoder = msgspec.msgpack.Decoder(LedgerPage)
 
 
 def packed(
@@ -55,14 +76,10 @@ def packed(
 ) -> bytes:
     """A page as bytes. `starts` in epoch ms, `columns` as in `LedgerPage.columns`."""
     bad, total, buckets, *events = columns
-    steps = [after - before for before, after in pairwise(starts)]
-    unit_ms = gcd(*steps) or 1
     differ = bool(events) and events != [bad, total]
     return _encode(
         LedgerPage(
-            first_ms=starts[0] if starts else 0,
-            unit_ms=unit_ms,
-            gaps=[step // unit_ms for step in steps],
+            held=starts_of(starts),
             bad=bad,
             total=total,
             events_bad=events[0] if differ else [],
@@ -75,4 +92,66 @@ def packed(
 
 def unpacked(data: bytes) -> LedgerPage:
     """The page of some bytes. Raises msgspec.DecodeError where they are none."""
-    return _decoder.decode(data)
+    return _ledger_decoder.decode(data)
+
+
+# -- facts ---------------------------------------------------------------------
+
+Cell = tuple[int, float, float, float, float]
+"""(start_ms, count, sum, min, max) in SI units; count 0 where the wire has none."""
+
+
+class CellPage(msgspec.Struct, frozen=True, array_like=True):
+    """Cells, oldest first. `low` and `high` are empty where they are the sum."""
+
+    held: Starts = Starts()
+    count: list[float] = []
+    total: list[float] = []
+    low: list[float] = []
+    high: list[float] = []
+
+
+_cells_decoder = msgspec.msgpack.Decoder(CellPage)
+
+
+def packed_cells(cells: Sequence[Cell]) -> bytes:
+    """Cells in order of their starts as bytes; whole numbers take less room."""
+    starts, *columns = zip(*cells, strict=True) if cells else ((),) * 5
+    count, total, low, high = (_whole(column) for column in columns)
+    return _encode(
+        CellPage(
+            held=starts_of(starts),
+            count=count,
+            total=total,
+            low=low if low != total else [],
+            high=high if high != total else [],
+        )
+    )
+
+
+def _whole(column: Iterable[float]) -> list[float]:
+    return [int(value) if value % 1 == 0 else value for value in column]
+
+
+def unpacked_cells(data: bytes) -> list[Cell]:
+    """The cells of some bytes. Raises msgspec.DecodeError where they are none."""
+    page = _cells_decoder.decode(data)
+    if not page.total:
+        return []
+    low, high = page.low or page.total, page.high or page.total
+    starts = page.held.moments()
+    return list(zip(starts, page.count, page.total, low, high, strict=True))
+
+
+_deltas_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, int, int]]])
+
+
+def packed_deltas(first: int, sums: Iterable[tuple[int, int, int]]) -> bytes:
+    """(bucket, good, total) of the buckets from number `first` on as bytes."""
+    return _encode((first, [(bucket - first, g, t) for bucket, g, t in sums]))
+
+
+def unpacked_deltas(data: bytes) -> list[tuple[int, int, int]]:
+    """The sums of some bytes. Raises msgspec.DecodeError where they are none."""
+    first, sums = _deltas_decoder.decode(data)
+    return [(bucket + first, good, total) for bucket, good, total in sums]

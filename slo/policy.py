@@ -69,14 +69,18 @@ def reachable(tier: Tier, target: Fraction, period_ms: int) -> bool:
 
 
 def compressed(policy: Policy, divisor: int) -> Policy:
-    """The same policy with every duration divided, for tests and the demo's clock."""
+    """The same policy with every duration divided, for tests and the demo's clock.
+
+    Factors stay as they are, whatever the division leaves over.
+    """
     return Policy(
         tiers=tuple(
             msgspec.structs.replace(
                 tier,
                 long_ms=tier.long_ms // divisor,
                 short_ms=tier.short_ms // divisor,
-                budget_share=tier.budget_share / divisor,
+                budget_share=tier.budget_share
+                * Fraction(tier.long_ms // divisor, tier.long_ms),
             )
             for tier in policy.tiers
         ),
