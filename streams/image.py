@@ -38,6 +38,9 @@ CountRow = tuple[int, int, int, int, int]
 
 GONE = -1
 
+Fetch = Callable[[int, int], bytes | None]
+"""(id of a route or series, page number) to the page as it is stored."""
+
 
 class SeriesState:
     """One series: its facts' readings, its ledger, its alert."""
@@ -46,6 +49,7 @@ class SeriesState:
         "alert",
         "clamped",
         "feeds",
+        "history_page",
         "id",
         "judged_ms",
         "ledger",
@@ -57,12 +61,13 @@ class SeriesState:
         "verdict",
     )
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, fetch: Fetch) -> None:
         self.series = series
-        self.id = id_of(series.key.encode())
+        self.id = number = id_of(series.key.encode())
         self.feeds = [FeedReading(feed) for feed in series.feeds]
         self.recount = recount_of(series, self.feeds)
-        self.ledger = SeriesLedger()
+        self.ledger = SeriesLedger(lambda page: fetch(number, page))
+        self.history_page = 0  # the hours before it are summed up in the store
         self.alert = Alert(series.key)
         self.verdict = Verdict.UNKNOWN
         self.status: Status | None = None
@@ -160,13 +165,18 @@ class _Wanted(NamedTuple):
 
 
 class Image:
-    """All series of one partition. `fetch(route id, hour)` reads a page of facts."""
+    """All series of one partition.
+
+    `fetch_fact(route id, hour)` and `fetch_ledger(series id, page)` read pages that
+    are not in memory.
+    """
 
     def __init__(
         self,
         plan: Plan,
         mine: Callable[[str], bool],
-        fetch: Callable[[int, int], bytes | None],
+        fetch_fact: Fetch,
+        fetch_ledger: Fetch,
     ) -> None:
         self.series: dict[str, SeriesState] = {}
         self.by_cluster: dict[str, list[SeriesState]] = {}
@@ -174,12 +184,12 @@ class Image:
         self.new_routes: list[tuple[int, Route]] = []
         self.resident_hour = 0
         self.refused_tag_sets = 0
-        self._fetch = fetch
+        self._fetch = fetch_fact
         self._wanted: dict[tuple[str, str], list[_Wanted]] = {}
         self._tag_sets: dict[tuple[str, str], int] = {}
         for series in plan.series:
             if mine(series.cluster.name):
-                self._want(SeriesState(series))
+                self._want(SeriesState(series, fetch_ledger))
 
     def _want(self, state: SeriesState) -> None:
         series = state.series

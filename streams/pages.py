@@ -2,7 +2,7 @@
 
 import msgspec
 
-from slo.ledger import PAGE_MS
+from slo.ledger import FINE_MS, PAGE_MS
 from slo.model import DAY, HOUR, MINUTE
 from slo.recount import FreshnessRecount
 from streams.batch import Batch
@@ -14,6 +14,9 @@ FACTS_KEPT_MS = 4 * DAY
 
 LEDGER_MARGIN_MS = DAY
 """Buckets are kept for this long beyond the longest window that reads them."""
+
+HISTORY_PAGES = 6
+"""Old hours are summed up anew once this many more of them have folded."""
 
 CHECKPOINT_BYTES = 16 * 1024 * 1024
 CHECKPOINT_MS = MINUTE
@@ -40,13 +43,7 @@ def load(image: Image, history: History) -> None:
     """Fill an empty image: pages first, then the journal in order."""
     image.resident_hour = history.resident_hour
     _restore_facts(image, history)
-    states = {state.id: state for state in image.series.values()}
-    for number, _, data in history.ledgers:
-        if number in states:
-            states[number].ledger.restore(data)
-    for row in history.series:
-        if row.id in states:
-            _restore_counters(states[row.id], row)
+    _restore_ledgers(image, history)
     for entry, counts in history.journal:
         _replay(image, entry, counts)
     _restore_alerts(image, history)
@@ -61,6 +58,21 @@ def _restore_facts(image: Image, history: History) -> None:
         state = known.get(number)
         if state is not None:
             state.facts.restore(data)
+
+
+def _restore_ledgers(image: Image, history: History) -> None:
+    """The sums of old hours first, then the pages beside them, then the counters."""
+    states = {state.id: state for state in image.series.values()}
+    for number, data in history.histories:
+        if number in states:
+            state = states[number]
+            state.history_page = state.ledger.restore_history(data)
+    for number, _, data in history.ledgers:
+        if number in states:
+            states[number].ledger.restore(data)
+    for row in history.series:
+        if row.id in states:
+            _restore_counters(states[row.id], row)
 
 
 def _restore_counters(state: SeriesState, row: SeriesRow) -> None:
@@ -101,10 +113,29 @@ def checkpoint(image: Image, now_ms: int) -> Checkpoint:
             for state in image.series.values()
             for page in sorted(state.ledger.dirty)
         ],
+        histories=_histories(image, now_ms),
         series=[_row(s) for s in image.series.values() if s.unsaved],
         facts_from=(now_ms - FACTS_KEPT_MS) // HOUR,
         ledgers_from=_kept_from(image, now_ms) // PAGE_MS,
     )
+
+
+def _histories(image: Image, now_ms: int) -> list[tuple[int, int, bytes]]:
+    """The sums of old hours that are not in the store as they should be."""
+    page = (now_ms - FINE_MS) // PAGE_MS
+    due = [
+        state
+        for state in image.series.values()
+        if state.ledger.history_dirty or state.history_page + HISTORY_PAGES <= page
+    ]
+    found = []
+    for state in due:
+        last = state.ledger.last
+        if last is None:
+            continue
+        state.history_page = min(page, last // PAGE_MS)
+        found.append((state.id, state.history_page, state.ledger.history(page)))
+    return found
 
 
 def _row(state: SeriesState) -> SeriesRow:
@@ -135,4 +166,6 @@ def settled(image: Image, now_ms: int) -> None:
     for state in image.series.values():
         state.unsaved = False
         state.ledger.dirty.clear()
+        state.ledger.history_dirty = False
         state.ledger.forget(kept_from)
+        state.ledger.evict((now_ms - FINE_MS) // PAGE_MS)

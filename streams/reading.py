@@ -31,7 +31,7 @@ def read_partition(
     mine: Callable[[str], bool],
 ) -> Partition:
     """Load a partition's image; `mine` tells whose clusters it holds."""
-    image = Image(plan, mine, store.fact_page)
+    image = Image(plan, mine, store.fact_page, store.ledger_page)
     history = store.history(progress.partition, RESIDENT_HOURS)
     load(image, history)
     frontier = Frontier(topics, image.by_cluster)

@@ -123,6 +123,13 @@ class Store(SqlOutbox):
         with self.reading() as connection:
             return connection.scalar(select(table.c.data).where(wanted))
 
+    def ledger_page(self, series_id: int, page: int) -> bytes | None:
+        """A page of a ledger that is folded in memory."""
+        table = schema.ledger_page
+        wanted = (table.c.series_id == series_id) & (table.c.page == page)
+        with self.reading() as connection:
+            return connection.scalar(select(table.c.data).where(wanted))
+
     def changes(self, after_id: int = 0) -> list[tuple[int, VerdictChange]]:
         """The changes of verdict with an id above one, oldest first."""
         table = schema.verdict_change

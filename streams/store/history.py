@@ -26,6 +26,16 @@ def read_history(
     )
     first = 0 if newest is None else newest - resident_hours
     recent = select(pages).where(pages.c.partition == partition, pages.c.hour >= first)
+    ledgers, sums = schema.ledger_page, schema.ledger_history
+    beside = ledgers.outerjoin(sums, ledgers.c.series_id == sums.c.series_id)
+    fine = (
+        select(ledgers)
+        .select_from(beside)
+        .where(
+            ledgers.c.partition == partition,
+            sums.c.page.is_(None) | (ledgers.c.page >= sums.c.page),
+        )
+    )
     return History(
         resident_hour=first,
         routes=[
@@ -33,7 +43,8 @@ def read_history(
             for row in rows(schema.route)
         ],
         facts=[(r.route_id, r.hour, r.data) for r in connection.execute(recent)],
-        ledgers=[(r.series_id, r.page, r.data) for r in rows(schema.ledger_page)],
+        histories=[(r.series_id, r.data) for r in rows(schema.ledger_history)],
+        ledgers=[(r.series_id, r.page, r.data) for r in connection.execute(fine)],
         series=[
             SeriesRow(r.id, r.key, r.known_good, r.known_bad, r.revisions, r.first_ms)
             for r in rows(schema.series)

@@ -41,12 +41,14 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """The pages that changed since the last one; they replace the journal.
 
     `facts` and `ledgers` are (owner id, page number, data); pages of facts before
-    `facts_from` (hours) and of ledgers before `ledgers_from` are dropped.
+    `facts_from` (hours) and of ledgers before `ledgers_from` are dropped. `histories`
+    sum up the ledger pages before a page: (series id, page, data).
     """
 
     routes: list[tuple[int, bytes]]
     facts: list[tuple[int, int, bytes]]
     ledgers: list[tuple[int, int, bytes]]
+    histories: list[tuple[int, int, bytes]]
     series: list[SeriesRow]
     facts_from: int
     ledgers_from: int
@@ -91,6 +93,7 @@ class History(msgspec.Struct, frozen=True):
     resident_hour: int  # older pages of facts were left in the store
     routes: list[tuple[int, Route]]
     facts: list[tuple[int, int, bytes]]
+    histories: list[tuple[int, bytes]]
     ledgers: list[tuple[int, int, bytes]]
     series: list[SeriesRow]
     journal: list[tuple[bytes, bytes]]

@@ -85,6 +85,15 @@ ledger_page = Table(
     Index("ledger_page_page", "partition", "page"),
 )
 
+ledger_history = Table(
+    "ledger_history",
+    metadata,
+    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("partition", Integer, nullable=False, index=True),
+    Column("page", Integer, nullable=False),  # the first that is read beside it
+    Column("data", LargeBinary, nullable=False),
+)
+
 alert = Table(
     "alert",
     metadata,

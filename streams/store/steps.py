@@ -86,6 +86,11 @@ def _write_pages(connection: Connection, partition: int, point: Checkpoint) -> N
         schema.ledger_page,
         [{"series_id": s, "page": p, "data": d, **here} for s, p, d in point.ledgers],
     )
+    upsert(
+        connection,
+        schema.ledger_history,
+        [{"series_id": s, "page": p, "data": d, **here} for s, p, d in point.histories],
+    )
     rows = [{**msgspec.structs.asdict(row), **here} for row in point.series]
     upsert(connection, schema.series, rows)
     _drop_old(connection, partition, point)

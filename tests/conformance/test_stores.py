@@ -56,6 +56,29 @@ def test_late_truth_reaches_facts_that_left_memory(bench):
     )
 
 
+def test_old_hours_are_summed_up_and_open_again_for_late_truth(bench):
+    first = [cell(LAG, T0 + n * MINUTE, 0.2 if n % 9 else 5.0, 1) for n in range(120)]
+    bench.apply(batch(T0 + 2 * HOUR, first))
+    later = T0 + 40 * HOUR
+    last = cell(LAG, later, 0.2)
+    bench.apply(batch(later, [last]), clock_ms=pages.CHECKPOINT_MS)
+    bench.apply(batch(later, [last]), clock_ms=3 * pages.CHECKPOINT_MS)
+    bench.apply(
+        batch(later, [], [(ROWS, later, 1, 1)]), clock_ms=9 * pages.CHECKPOINT_MS
+    )
+    before = bench.dump(later + HOUR)
+    assert len(before) == 122
+    bench.restart()
+    (lag,) = [v for v in bench.evaluator.views() if v.series.slo.name == "lag"]
+    assert (lag.now_known.good, lag.now_known.total) == (107, 121)
+    assert bench.dump(later + HOUR) == before
+    bench.apply(batch(later, [cell(LAG, T0 + MINUTE, 5.0, 2)]))
+    after = bench.dump(later + HOUR)
+    assert set(after) - set(before) == {f"lag/orders-a\t{T0 + MINUTE}\t0\t1"}
+    bench.restart()
+    assert bench.dump(later + HOUR) == after
+
+
 # -- stories ----------------------------------------------------------------------
 
 

@@ -319,14 +319,9 @@ def _killed(
 ) -> None:
     again: set[str] = set()
     for _ in range(6):
-        before = {name: sent(kafka, name) for name in CONNECTORS}
-        databases.purchases(50)
-        until(
-            "the rows are in Kafka",
-            lambda b=before: all(
-                sent(kafka, name)[1] >= b[name][1] + 50 for name in CONNECTORS
-            ),
-        )
+        end = time.monotonic() + 3
+        while time.monotonic() < end:  # offsets are kept once a second: some never are
+            databases.purchases(5)
         connect.kill()
         connect.start()
         for name in CONNECTORS:
