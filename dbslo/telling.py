@@ -57,6 +57,11 @@ class Telling:
         self.counts: Counter[tuple[str, str]] = Counter()
         self._told = told
         known = notifiers(settings)
+        of_target = (Outcome.SENT, Outcome.RETRY, Outcome.DEAD)
+        # from the start, so that `increase` sees the first refusal
+        self.counts.update(
+            {(name, one.value): 0 for name in known for one in of_target}
+        )
         owner = f"{socket.gethostname()}-{os.getpid()}"
         routes = default_routes(known)
         courier = Courier(store, known, routes, owner, real_clock, pace)

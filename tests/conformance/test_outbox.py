@@ -36,25 +36,43 @@ def memory() -> Iterator[Part]:
 
 
 @contextmanager
+def stored(url: str) -> Iterator[Part]:
+    store = Store(url)
+
+    def want(notice: Notice, now_ms: int) -> None:
+        with store.writing() as connection:
+            put_notices(connection, [notice], now_ms)
+
+    yield Part(store, want)
+    store.close()
+
+
+@contextmanager
 def sqlite() -> Iterator[Part]:
-    with TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{Path(folder) / 'store.db'}")
+    with (
+        TemporaryDirectory() as folder,
+        stored(f"sqlite:///{Path(folder) / 'store.db'}") as part,
+    ):
+        yield part
 
-        def want(notice: Notice, now_ms: int) -> None:
-            with store.writing() as connection:
-                put_notices(connection, [notice], now_ms)
 
-        yield Part(store, want)
-        store.close()
+@contextmanager
+def postgresql(server) -> Iterator[Part]:
+    with stored(server.url(server.database())) as part:
+        yield part
 
 
 PARTS = {"memory": memory, "sqlite": sqlite}
 
 
-@pytest.fixture(params=PARTS)
+@pytest.fixture(params=[*PARTS, pytest.param("postgresql", marks=pytest.mark.real)])
 def part(request):
-    with PARTS[request.param]() as made:
-        yield made
+    if request.param in PARTS:
+        made = PARTS[request.param]()
+    else:
+        made = postgresql(request.getfixturevalue("postgres"))
+    with made as part:
+        yield part
 
 
 def claimed(outbox: Outbox, owner: str, now_ms: int) -> Claim:
