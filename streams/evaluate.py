@@ -9,7 +9,8 @@ One call of `apply` is one SQL transaction. Its steps:
 4. Save all of it with the offset. Whatever fails, the image is thrown away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import RLock
 
 import msgspec
@@ -129,8 +130,8 @@ class Evaluator:
         `clock_ms` is stage 2's own clock. Returns the changes of verdict; without
         `judge` facts are counted and nobody is told anything.
         """
-        with self._lock:
-            image, told = self._held(), Told()
+        with self._whole() as image:
+            told = Told()
             changed: dict[str, list[CountRow]] = {}
             for batch in batches:
                 due, rows = self._walk(image, batch, clock_ms)
@@ -144,8 +145,7 @@ class Evaluator:
 
     def tick(self, clock_ms: int) -> list[VerdictChange]:
         """Time has passed by stage 2's clock: inputs may have gone silent on us."""
-        with self._lock:
-            self._held()
+        with self._whole():
             told = Told()
             for cluster in self._clusters:
                 if self._stale.get(cluster, "") != self._frontier.stale(
@@ -155,6 +155,17 @@ class Evaluator:
             if told.alerts or told.notices:
                 self._save(told, Change(self._progress.next, clock_ms))
             return [line for _, line in told.changes]
+
+    @contextmanager
+    def _whole(self) -> Iterator[Image]:
+        """The image; whatever fails while it changes, it is thrown away."""
+        with self._lock:
+            image = self._held()
+            try:
+                yield image
+            except BaseException:
+                self._image = None
+                raise
 
     def _held(self) -> Image:
         if self._image is None:
