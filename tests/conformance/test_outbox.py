@@ -1,6 +1,8 @@
 """One suite for every outbox: the in-memory reference and the SQL store."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -222,6 +224,22 @@ def test_the_wanted_state_comes_back_byte_for_byte(part):
     part.want(odd, T0)
     found = claimed(part.outbox, "a", T0).notice
     assert msgspec.json.encode(found) == msgspec.json.encode(odd)
+
+
+def test_senders_at_the_same_moment_never_hold_one_key_twice(part):
+    for n in range(20):
+        part.want(about(f"x/{n:02}"), T0 + n)
+    together = threading.Barrier(4)
+
+    def sender(owner: str) -> list[str]:
+        together.wait(10)
+        claims = (part.outbox.claim(owner, T0 + 100, LEASE) for _ in range(20))
+        return [claim.key for claim in claims if claim is not None]
+
+    with ThreadPoolExecutor(4) as pool:
+        held = [key for keys in pool.map(sender, "abcd") for key in keys]
+    assert held
+    assert len(held) == len(set(held))
 
 
 # -- the law --------------------------------------------------------------------
