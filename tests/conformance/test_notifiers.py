@@ -2,15 +2,27 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
 
 from alerts.delivery import Notifier, NotifyError
 from alerts.notifiers.log import Log
@@ -333,3 +345,84 @@ def test_a_header_with_a_line_break_is_refused_without_being_quoted():
 def test_an_empty_routing_key_is_refused():
     with pytest.raises(ValueError, match="routing key is empty"):
         PagerDuty("", fixed)
+
+
+# -- TLS ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls_server(server, tmp_path) -> LoopbackServer:
+    """The server behind TLS, with a certificate of its own for localhost."""
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    write_certificate(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listening = server._server
+    listening.socket = context.wrap_socket(listening.socket, server_side=True)
+    return server
+
+
+def write_certificate(certificate: Path, key: Path) -> None:
+    made = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(made.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+        )
+        .sign(made, hashes.SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+    private = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key.write_bytes(made.private_bytes(*private))
+
+
+def over_tls(server: LoopbackServer, host: str = "localhost") -> str:
+    return server.url.replace("http://127.0.0.1", f"https://{host}")
+
+
+def test_it_speaks_tls_to_a_server_that_it_trusts(
+    http, tls_server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    tls_server.order(Reply(202), Reply(400))
+    notifier = http.build(over_tls(tls_server), wall)
+    notifier.notify(NOTICE, wall() + 10 * SECOND)
+    assert told(http, tls_server) == [(KEY, "trigger")]
+    assert not failure(notifier, wall() + 10 * SECOND).retry
+
+
+def test_over_tls_too_a_server_that_does_not_finish_is_left_at_the_deadline(
+    http, tls_server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    tls_server.order(Reply(202, trickle=True))
+    started = wall()
+    error = failure(http.build(over_tls(tls_server), wall), started + 1_000)
+    assert "no answer in time" in str(error)
+    assert wall() - started < 5_000
+
+
+def test_a_server_that_it_does_not_trust_hears_nothing(http, tls_server):
+    error = failure(http.build(over_tls(tls_server), wall), wall() + 10 * SECOND)
+    assert error.retry
+    assert "SSLCertVerificationError" in str(error)
+    assert tls_server.requests == ()
+
+
+def test_a_certificate_for_another_name_is_not_trusted(
+    http, tls_server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    url = over_tls(tls_server, "127.0.0.1")
+    assert "SSLCertVerificationError" in str(
+        failure(http.build(url, wall), wall() + 10 * SECOND)
+    )
+    assert tls_server.requests == ()
