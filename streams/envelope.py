@@ -21,6 +21,9 @@ MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
 GZIP: Final = b"\x1f\x8b"
 ZLIB: Final = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
+REGISTRY: Final = b"\x00"
+"""How a schema registry's formats begin."""
+
 CHUNK: Final = 16_384
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -65,6 +68,8 @@ class Unwrapper:
             yield from self._inflated(value, depth)
         elif value.startswith(ZSTD):
             yield Document(value, "is zstd: let the producer send it uncompressed")
+        elif value.startswith(REGISTRY):
+            yield Document(value, "is Avro or Protobuf: let the converter write JSON")
         elif bare[:1] in (b"{", b"["):
             for document in documents(bare):
                 yield from self._opened(document, depth)
@@ -123,7 +128,9 @@ class Unwrapper:
         """JSON or base64 in a string, bare base64, or documents that are none."""
         inner = _quoted(bare) if bare.startswith(b'"') else bare
         decoded = _from_text(inner)
-        if decoded is None:
+        if decoded is None and bare != b"null" and b"{" not in bare:
+            yield Document(bare, "is neither JSON nor base64 of it")
+        elif decoded is None:
             yield from documents(bare)
         else:
             self._take(len(decoded))

@@ -105,7 +105,7 @@ class _Mark(msgspec.Struct, array_like=True):
     def _told_apart(self, at: Position) -> bool:
         if UNKNOWN not in (at.order, self.order):
             return at.order > self.order
-        if at.minor and at.place == self.place:
+        if at.place == self.place and at.minor != self.minor:
             return at.minor > self.minor
         seen = range(0, len(self.prints), PRINT_BYTES)
         return not self.full and not any(

@@ -105,7 +105,7 @@ class _Beat(msgspec.Struct):
     after: dict[str, Any] | None = None
 
 
-_decoder = msgspec.json.Decoder(Change)
+_decoder = msgspec.json.Decoder(Change, strict=False)  # numbers may be quoted
 _images = msgspec.json.Decoder(_Images)
 _beat = msgspec.json.Decoder(_Beat)
 _sequence = msgspec.json.Decoder(tuple[int | str | None, int | str | None])

@@ -201,7 +201,7 @@ class CloudWatch:
                 for lines in self._lines.values():
                     lines.clear()
             found = self._others[key] = _Line(datum, self._resolve(datum))
-            if found.track is not None:
+            if found.target.track is not None:
                 self._lines[datum.metric_name].setdefault(dimensions, found)
         return found
 

@@ -54,6 +54,18 @@ class _Payload(msgspec.Struct):
     series: list[Series]
 
 
+class _OtherIntake(msgspec.Struct):
+    """What an Agent sends to other endpoints: check runs, events, host metadata."""
+
+    check: str | None = None
+    status: int | None = None
+    host: str | None = msgspec.field(default=None, name="internalHostname")
+
+    @property
+    def recognised(self) -> bool:
+        return bool(self.check and self.status is not None) or self.host is not None
+
+
 class _LoosePayload(msgspec.Struct):
     series: list[msgspec.Raw]
 
@@ -63,6 +75,7 @@ class _LooseSeries(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Payload)
+_other_intake = msgspec.json.Decoder(_OtherIntake)
 _loose_payload = msgspec.json.Decoder(_LoosePayload)
 _loose_series = msgspec.json.Decoder(_LooseSeries)
 _series = msgspec.json.Decoder(Series)
@@ -85,6 +98,9 @@ class Datadog:
             try:
                 series = _decoder.decode(value).series  # type: ignore[arg-type]
             except UNDECODABLE as error:
+                if value is not None and _is_other_intake(value):
+                    outcomes.counts[IRRELEVANT] += 1
+                    continue
                 found = self._loose(value, index, outcomes)
                 if found is None:
                     outcomes.undecoded.append((index, str(error)))
@@ -161,6 +177,13 @@ class Datadog:
         return self._targets.find(
             series.metric, tags, interval_ms, counted=series.type in COUNT
         )
+
+
+def _is_other_intake(value: bytes) -> bool:
+    try:
+        return _other_intake.decode(value).recognised
+    except UNDECODABLE:
+        return False
 
 
 def _pair(

@@ -112,7 +112,7 @@ class _Record:
         at_ms = time_of(change)
         if at_ms is None:
             self._outcomes.refuse(
-                self._index, NO_SOURCE_TIME, "source.ts_ms is missing"
+                self._index, NO_SOURCE_TIME, "source.ts_ms is missing or zero"
             )
             return
         late = self._intake.horizon.refuses(at_ms, self._arrival_ms)

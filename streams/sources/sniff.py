@@ -23,6 +23,8 @@ class _Marks(msgspec.Struct):
     op: Any = None
     source: Any = None
     payload: Any = None
+    log: Any = None
+    trace: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Marks)
@@ -38,7 +40,8 @@ def sniff(document: bytes) -> str | None:
         return CLOUDWATCH
     if isinstance(marks.series, list):
         return DATADOG
-    if isinstance(marks.metric, dict) or (marks.name is not None and marks.kind):
+    outer = (marks.metric, marks.log, marks.trace)
+    if any(isinstance(one, dict) for one in outer) or (marks.name and marks.kind):
         return VECTOR
     return DEBEZIUM if _is_change(marks) else None
 
