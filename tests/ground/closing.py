@@ -67,11 +67,16 @@ def pytest_make_collect_report(
 
 
 def _parts(item: pytest.Item) -> set[str]:
-    """The real parts of a test: by the fixtures it asks for, or by its parameter."""
+    """The real parts of a test: by its fixtures, their values, or its parameter."""
     asked = REAL.keys() & set(getattr(item, "fixturenames", ()))
+    given = {type(value).__name__.lower() for value in _values(item)} & REAL.keys()
     parameter = str(getattr(getattr(item, "callspec", None), "id", "")).lower()
     named = {part for part in REAL.values() if part.lower() in parameter}
-    return {REAL[name] for name in asked} | named or {"other"}
+    return {REAL[name] for name in asked | given} | named or {"other"}
+
+
+def _values(item: pytest.Item) -> list[object]:
+    return list(getattr(item, "funcargs", {}).values())
 
 
 def _skipped(report: Any, *, real: bool) -> None:
