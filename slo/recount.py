@@ -72,17 +72,17 @@ class Reading:
                 return found
         return []
 
-    def stated(self, start_ms: int, end_ms: int) -> list[tuple[Cell, int]]:
-        """The same with each cell's period, in ms."""
+    def amount(self, start_ms: int, end_ms: int) -> tuple[bool, int | None]:
+        """Whether anything was stated in [start, end), and what it adds up to."""
         for routes in self.routes:
-            found = [
+            stated = [
                 (cell, facts.period_ms)
                 for facts in routes
                 for cell in facts.between(start_ms, end_ms)
             ]
-            if found:
-                return found
-        return []
+            if stated:
+                return True, total_amount(stated, self.part)
+        return False, total_amount((), self.part)
 
     def ready(self, start_ms: int) -> None:
         """Bring evicted pages of a moment back."""
@@ -174,10 +174,13 @@ class RatioRecount:
 
 
 def _ratio_of(feed: FeedReading, start_ms: int, end_ms: int) -> Measured | None:
-    stated = [(r.part, r.stated(start_ms, end_ms)) for r in feed.readings]
-    if not any(cells for _, cells in stated):
-        return None
-    return ratio({part.part: total_amount(cells, part) for part, cells in stated})
+    amounts: dict[Part, int | None] = {}
+    anything = False
+    for reading in feed.readings:
+        stated, amount = reading.amount(start_ms, end_ms)
+        anything = anything or stated
+        amounts[reading.part.part] = amount
+    return ratio(amounts) if anything else None
 
 
 class FreshnessRecount:

@@ -83,16 +83,15 @@ class SeriesState:
         feed = next(feeds, self.series.feeds[0])
         return Timing(feed.cadence_ms, feed.arrival_lag_ms)
 
-    def touch(self, start_ms: int, *, tells_age: bool) -> None:
-        """A fact at a moment changed: its slots are to be recounted.
+    def touch_from(self, start_ms: int, *, tells_age: bool) -> None:
+        """What freshness is measured or guarded by arrived at a moment.
 
-        `tells_age`: it is what freshness is measured by, not what guards it.
+        `tells_age`: it is what is measured, not what guards it.
         """
-        recount, self.unsaved = self.recount, True
+        recount = self.recount
         if not isinstance(recount, FreshnessRecount):
-            # A cell counts whole at its period's start, a row in its own bucket.
-            self.touched.add(start_ms // recount.step_ms)
             return
+        self.unsaved = True
         known = recount.first_ms
         slots = recount.touched(start_ms)
         end = min(slots.stop, self.judged_ms // recount.step_ms + 1)
@@ -147,12 +146,18 @@ class FactState(NamedTuple):
 
     id: int
     facts: Cells | Deltas
-    readers: list[tuple[SeriesState, bool]]  # whether it tells them an age
+    slots: list[tuple[set[int], int]]  # what readers have to recount, and its width
+    ages: list[tuple[SeriesState, bool]]  # freshness; whether it tells the age itself
 
     def touch(self, start_ms: int) -> None:
-        """A fact at a moment changed: whoever reads it recounts."""
-        for reader, tells_age in self.readers:
-            reader.touch(start_ms, tells_age=tells_age)
+        """A fact at a moment changed: whoever reads it recounts.
+
+        A cell counts whole at its period's start, a row in its own bucket.
+        """
+        for touched, step_ms in self.slots:
+            touched.add(start_ms // step_ms)
+        for reader, tells_age in self.ages:
+            reader.touch_from(start_ms, tells_age=tells_age)
 
 
 class _Wanted(NamedTuple):
@@ -267,7 +272,13 @@ class Image:
         for one in wanted:
             _attach(one, facts)
             readers[one.state] = readers.get(one.state, False) or one.tells_age
-        return FactState(number, facts, list(readers.items()))
+        made = FactState(number, facts, [], [])
+        for state, tells_age in readers.items():
+            if isinstance(state.recount, FreshnessRecount):
+                made.ages.append((state, tells_age))
+            else:
+                made.slots.append((state.touched, state.recount.step_ms))
+        return made
 
     # -- time and counts ------------------------------------------------------------
 
