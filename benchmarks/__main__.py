@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.records import MINUTE_MS, PARTITIONS, produce
 from tests.real.servers.kafka import Kafka
 
-RECORDS = 300_000
+RECORDS = 600_000
 FAUST_RECORDS = 20_000
 RUNS = 5
 Found = dict[str, float]

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.fleet import plan
 from benchmarks.records import PARTITIONS
+from dbslo.memory import collect_seldom
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection, consumer_settings
@@ -204,4 +205,5 @@ CONTENDERS: dict[str, Callable[[Given], dict[str, float]]] = {
 
 
 if __name__ == "__main__":
+    collect_seldom()  # as every engine does
     print(json.dumps(CONTENDERS[sys.argv[1]](json.loads(sys.argv[2]))), flush=True)

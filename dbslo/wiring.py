@@ -13,6 +13,7 @@ from alerts.delivery import UNHURRIED, Delivery, Pace
 from dbslo import __version__
 from dbslo.engines import Engine
 from dbslo.given import Given
+from dbslo.memory import collect_seldom
 from dbslo.settings import ENVIRONMENT
 from dbslo.telling import Telling, real_clock
 from slo.faults import Fault, SpecificationError
@@ -94,6 +95,7 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
     `clock` is the engine's. Raises SpecificationError where the address for metrics
     is taken.
     """
+    collect_seldom()
     telling = Telling(store, have.settings, told, pace) if store else None
     watcher = Watcher(engine, store, telling, clock)
     collector = EngineCollector(

@@ -101,7 +101,7 @@ class Cells(Facts[tuple[Cell, ...]]):
     lost to another.
     """
 
-    __slots__ = ("outweighed", "period_ms", "sentinels")
+    __slots__ = ("_stride", "outweighed", "period_ms", "sentinels")
 
     def __init__(
         self,
@@ -114,9 +114,16 @@ class Cells(Facts[tuple[Cell, ...]]):
         self.period_ms = period_ms
         self.sentinels = sentinels
         self.outweighed = 0
+        # While every period starts on a multiple of its length, as CloudWatch's do,
+        # only every so many buckets can hold anything.
+        self._stride = 1
+        if period_ms and period_ms % BUCKET_MS == 0 and HOUR % period_ms == 0:
+            self._stride = period_ms // BUCKET_MS
 
     def merge(self, cell: Cell) -> bool:
         """Join one statement in; whether the facts changed."""
+        if self._stride > 1 and cell[0] % self.period_ms:
+            self._stride = 1
         bucket = cell[0] // BUCKET_MS
         page = bucket // BUCKETS_PER_PAGE
         if page < self._resident_from:
@@ -144,9 +151,10 @@ class Cells(Facts[tuple[Cell, ...]]):
 
     def between(self, start_ms: int, end_ms: int) -> list[Cell]:
         """The cells whose period starts in [start, end); bounds on bucket edges."""
-        get = self.buckets.get
+        get, stride = self.buckets.get, self._stride
         found: list[Cell] = []
-        for bucket in self._span(start_ms, end_ms):
+        span = self._span(start_ms, end_ms)
+        for bucket in range(-(-span.start // stride) * stride, span.stop, stride):
             held = get(bucket)
             if held is not None:
                 found += held
@@ -159,6 +167,8 @@ class Cells(Facts[tuple[Cell, ...]]):
     def restore(self, data: bytes) -> None:
         """Join a packed page back in; restoring twice changes nothing."""
         for cell in unpacked_cells(data):
+            if self._stride > 1 and cell[0] % self.period_ms:
+                self._stride = 1
             bucket = cell[0] // BUCKET_MS
             held = self.buckets.get(bucket)
             self.buckets[bucket] = self._merged(held, cell) if held else (cell,)

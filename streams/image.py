@@ -300,9 +300,11 @@ class Image:
 
     def _bring_back(self, state: SeriesState) -> None:
         """Evicted facts of the slots that are to be recounted come back first."""
-        step = state.recount.step_ms
+        step, resident_ms = state.recount.step_ms, self.resident_hour * HOUR
+        if min(state.touched) * step >= resident_ms:
+            return
         for slot in state.touched:
-            if slot * step < self.resident_hour * HOUR:
+            if slot * step < resident_ms:
                 for feed in state.feeds:
                     feed.ready(slot * step, (slot + 1) * step)
 

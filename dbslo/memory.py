@@ -1,0 +1,14 @@
+"""Memory of a long-lived engine."""
+
+import gc
+
+YOUNG_OBJECTS = 100_000
+
+
+def collect_seldom() -> None:
+    """Look for garbage in cycles seldom: facts and ledgers are tuples and arrays.
+
+    The default looks after every 700 new objects, and a flush brings thousands that
+    stay; looking costs stage 2 a fifth of its time and finds nothing.
+    """
+    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
