@@ -4,8 +4,9 @@ import threading
 from contextlib import ExitStack
 
 from dbslo import logs, output
-from dbslo.engines import EmbeddedEngine, Engine, KafkaEngine
+from dbslo.engines import EmbeddedEngine, Engine
 from dbslo.given import Given
+from dbslo.kafka_engine import KafkaEngine
 from dbslo.wiring import beside, opened, running, until_told
 from streams.runtimes.embedded import Pace
 from streams.store import Store

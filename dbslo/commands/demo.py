@@ -7,7 +7,7 @@ import click
 from dbslo import logs, options, output
 from dbslo.demo import trace
 from dbslo.demo.play import StoppedError
-from dbslo.demo.stage import Addresses, play
+from dbslo.demo.stage import play
 from dbslo.given import settings_of
 from dbslo.output import Column
 from dbslo.wiring import until_told
@@ -51,7 +51,7 @@ def command(incident: str, listing: bool, keep: bool, as_json: bool) -> None:
     settings = settings_of()
     logs.configure("error", as_json=as_json)
 
-    def linger(_: Addresses) -> None:
+    def linger() -> None:
         if keep:
             output.complain("kept up; Ctrl-C ends it")
             stop.wait()

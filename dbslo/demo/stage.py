@@ -1,11 +1,12 @@
 """The demo's stage: broker, engine, store, delivery, /metrics and a PagerDuty, set up and down."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.resources import as_file
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +25,7 @@ from dbslo.telling import real_clock
 from dbslo.wiring import beside, opened, running
 from slo.model import SECOND
 from streams.runtimes.embedded import Pace
+from streams.store import Store
 from streams.timing import Timings
 from streams.topics import DEFAULT_SHARED
 
@@ -36,13 +38,23 @@ ANYWHERE = ("127.0.0.1", 0)
 Addresses = Sequence[tuple[str, str]]
 
 
+class Stage(NamedTuple):
+    """Everything that is up while an outage is played."""
+
+    have: Given
+    store: Store
+    engine: EmbeddedEngine
+    server: PagerDutyServer | None
+    addresses: Addresses
+
+
 def play(
     chosen: Trace,
     read: Settings,
     stop: threading.Event,
     *,
     as_json: bool,
-    linger: Callable[[Addresses], None] = lambda _: None,
+    linger: Callable[[], None] = lambda: None,
 ) -> Verdict:
     """Play an outage on a stage of its own; what came of it.
 
@@ -52,6 +64,24 @@ def play(
     plotted = plot(chosen, real_clock())
     clock, heard = Clock(plotted.span.start_ms), Heard()
     narrator = Narrator(plotted.main, plotted.others, as_json=as_json)
+    with staged(read, clock, heard) as stage:
+        have, store, engine, server, addresses = stage
+        narrator.open(have.plan, addresses)
+        player = Player(plotted, clock, engine, store, heard, narrator)
+        player.play(have.plan.inventory, stop)
+        captured = None if server is None else server.incidents
+        happened = Happened(
+            store.incidents(), heard.deliveries, heard.changes, captured
+        )
+        found = judge(chosen, happened)
+        narrator.close(found, engine.views(), addresses)
+        linger()
+    return found
+
+
+@contextmanager
+def staged(read: Settings, clock: Clock, heard: Heard) -> Iterator[Stage]:
+    """Store, engine, delivery, /metrics and, unless one is named, a PagerDuty."""
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="dbslo-demo-"))
         server = None
@@ -78,17 +108,7 @@ def play(
             ("metrics", f"{around.listener.url}/metrics"),
             ("pagerduty", pages_of(have.settings, server)),
         ]
-        narrator.open(have.plan, addresses)
-        player = Player(plotted, clock, engine, store, heard, narrator)
-        player.play(have.plan.inventory, stop)
-        captured = None if server is None else server.incidents
-        happened = Happened(
-            store.incidents(), heard.deliveries, heard.changes, captured
-        )
-        found = judge(chosen, happened)
-        narrator.close(found, engine.views(), addresses)
-        linger(addresses)
-    return found
+        yield Stage(have, store, engine, server, addresses)
 
 
 def given(read: Settings, store: str, server: PagerDutyServer | None) -> Given:
