@@ -84,10 +84,20 @@ class TestImports:
 class TestPages:
     def test_every_file_that_the_architecture_names_exists(self) -> None:
         page = (ROOT / "ARCHITECTURE.md").read_text()
-        named = set(re.findall(r"`([a-z_./]+(?:/|\.[a-z]+))`", page))
-        parts = {name for name in named if "/" in name}
-        assert parts
-        assert [name for name in sorted(parts) if not (ROOT / name).exists()] == []
+        named = set(
+            re.findall(r"`([\w.-]*[a-z]/[\w./-]*|[\w/-]+\.(?:py|md|yaml))`", page)
+        )
+        there = ["/" + str(file.relative_to(ROOT)) for file in _tracked()]
+        gone = {
+            name
+            for name in named
+            if not any(
+                f"/{name}" in path if name[-1] == "/" else path.endswith(f"/{name}")
+                for path in there
+            )
+        }
+        assert named
+        assert gone == set()
 
 
 # Split, so that this file does not find itself.
