@@ -18,6 +18,9 @@ from streams.documents import Document, documents
 MAX_DEPTH: Final = 6
 MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
 
+MAX_DOCUMENTS: Final = 500_000
+NOTHING: Final = (b"", b"null")
+
 GZIP: Final = b"\x1f\x8b"
 ZLIB: Final = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -56,11 +59,17 @@ class Unwrapper:
         self._room = max_bytes
         self._max_depth = max_depth
 
-    def unwrap(self, value: bytes, depth: int = 0) -> Iterator[Document]:
+    def unwrap(self, value: bytes) -> Iterator[Document]:
         """The documents inside; broken ones say what is wrong with them.
 
         Raises TooMuchError where they unfold to more than is allowed, or too deep.
         """
+        for number, document in enumerate(self._unwrap(value, 0)):
+            if number >= MAX_DOCUMENTS:
+                raise TooMuchError(f"holds more than {MAX_DOCUMENTS:,} documents")
+            yield document
+
+    def _unwrap(self, value: bytes, depth: int) -> Iterator[Document]:
         if depth > self._max_depth:
             raise TooMuchError(f"is wrapped more than {self._max_depth} times")
         bare = value.removeprefix(BYTE_ORDER_MARK).strip()
@@ -91,7 +100,7 @@ class Unwrapper:
         except (zlib.error, EOFError) as error:
             fault = f"is damaged gzip: {error}"
         if whole:
-            yield from self.unwrap(b"".join(whole), depth + 1)
+            yield from self._unwrap(b"".join(whole), depth + 1)
         if fault:
             yield Document(value, fault)
 
@@ -128,13 +137,13 @@ class Unwrapper:
         """JSON or base64 in a string, bare base64, or documents that are none."""
         inner = _quoted(bare) if bare.startswith(b'"') else bare
         decoded = _from_text(inner)
-        if decoded is None and bare != b"null" and b"{" not in bare:
+        if decoded is None and bare not in NOTHING and b"{" not in bare:
             yield Document(bare, "is neither JSON nor base64 of it")
         elif decoded is None:
             yield from documents(bare)
         else:
             self._take(len(decoded))
-            yield from self.unwrap(decoded, depth + 1)
+            yield from self._unwrap(decoded, depth + 1)
 
     # -- envelopes -----------------------------------------------------------------------
 
@@ -148,7 +157,7 @@ class Unwrapper:
                 yield letter
             else:
                 self._take(len(letter))
-                yield from self.unwrap(letter, depth + 1)
+                yield from self._unwrap(letter, depth + 1)
 
 
 def _quoted(bare: bytes) -> bytes:
