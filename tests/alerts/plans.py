@@ -18,6 +18,12 @@ def fleet() -> Plan:
     return load_plan([FLEET / "slos.yaml"], FLEET / "inventory.yaml")
 
 
+def slo_named(name: str) -> SLO:
+    """An SLO of the fleet."""
+    (found,) = (slo for slo in fleet().slos if slo.name == name)
+    return found
+
+
 def series_of(slo: SLO) -> list[Series]:
     """The series of an SLO in the fleet."""
     return [series for series in fleet().series if series.slo.name == slo.name]
@@ -34,8 +40,8 @@ def only(*slos: str) -> Plan:
     )
 
 
-def around(series: Series) -> Plan:
-    """A series with those of the same SLO and cluster."""
+def around(series: Series, *others: Series) -> Plan:
+    """A series with those of the same SLO and cluster, and with some others."""
     plan = only(series.slo.name)
     near = tuple(s for s in plan.series if s.cluster.name == series.cluster.name)
-    return msgspec.structs.replace(plan, series=near)
+    return msgspec.structs.replace(plan, series=near + others)

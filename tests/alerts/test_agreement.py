@@ -31,8 +31,8 @@ from slo.model import (
 from streams.metrics import EngineCollector, Figures
 from streams.timing import Timings
 from streams.view import SeriesView
-from tests.alerts.plans import around, fleet, series_of
-from tests.alerts.test_rules import BURN, labels_of, run_tests, severity_of, slo_named
+from tests.alerts.plans import around, fleet, series_of, slo_named
+from tests.alerts.stories import BURN, labels_of, run_tests, severity_of
 from tests.alerts.world import selector
 
 T0 = 1_700_000_000_000 // DAY * DAY
