@@ -1,0 +1,270 @@
+"""CloudWatch metric streams: units, dimension sets, identities, restatements."""
+
+import pytest
+
+from slo.model import DAY, MINUTE, SECOND
+from tests.streams.stage import NOW, Stage, datum, lines
+
+LAG = ("instance:orders-a", "cloudwatch:AuroraReplicaLag")
+START = NOW - MINUTE
+
+
+def test_a_datum_becomes_a_cell_of_its_minute_in_si_units():
+    seen = Stage().add("cloudwatch", datum(value=1500.0)).flush()
+
+    assert seen.of(*LAG) == [(START, 2.0, 3.0, 1.5, 1.5)]
+    ((_, batch),) = seen.batches
+    (route,) = batch.routes
+    assert route.tags == (
+        "DBInstanceIdentifier:orders-a,account:210987654321,region:eu-west-1"
+    )
+    assert route.period_ms == MINUTE
+    assert [cell[2] for cell in batch.cells] == [NOW]
+
+
+UNITS = {
+    "Seconds": 20.0,
+    "Milliseconds": 0.02,
+    "Microseconds": 0.00002,
+    "None": 0.02,  # the catalogue says milliseconds
+    "Furlongs": 0.02,
+}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_unit_on_the_wire_goes_before_the_catalogues(unit):
+    seen = Stage().add("cloudwatch", datum(value=20.0, unit=unit)).flush()
+
+    assert [cell[4] for cell in seen.of(*LAG)] == [UNITS[unit]]
+
+
+def test_thresholds_are_met_exactly_by_scaled_values():
+    seen = Stage().add("cloudwatch", datum(value=100.0)).flush()
+
+    assert seen.of(*LAG)[0][4] == 0.1  # 100 * 0.001 would be more
+
+
+def test_a_sum_becomes_a_rate_where_the_plan_reads_a_rate():
+    stage = Stage()
+    waited = datum("RowLockTime", 3000.0, unit="Milliseconds")
+    attempts = datum("ConnectionAttempts", 3000.0, unit="Count")
+
+    seen = stage.add("cloudwatch", waited, attempts).flush()
+
+    assert seen.of("instance:orders-a", "cloudwatch:RowLockTime")[0][2] == 0.1
+    ((_, _, total, _, _),) = seen.of(
+        "instance:orders-a", "cloudwatch:ConnectionAttempts"
+    )
+    assert total == 6000.0
+
+
+OTHER_DIMENSIONS = [
+    {},
+    {"DBClusterIdentifier": "orders"},
+    {"DBClusterIdentifier": "orders", "Role": "READER"},
+    {"DbClusterIdentifier": "orders", "EngineName": "aurora-mysql"},
+    {"DatabaseClass": "db.r6g.large"},
+    {"dbinstanceidentifier": "orders-a"},
+    {"DBInstanceIdentifier": "orders-a", "Role": "READER"},
+]
+
+
+def test_one_metric_under_many_dimension_sets_counts_once():
+    stage = Stage()
+    stage.add("cloudwatch", *(datum(dimensions=d) for d in OTHER_DIMENSIONS), datum())
+
+    seen = stage.flush()
+
+    assert list(seen.cells) == [LAG]
+    assert len(seen.of(*LAG)) == 1
+    assert stage.results("cloudwatch") == {"irrelevant": 7, "ok": 1}
+
+
+def test_a_proxy_is_named_by_its_own_dimension():
+    made = datum(
+        "ClientConnectionsReceived",
+        unit="Count",
+        dimensions={"ProxyName": "orders-proxy"},
+    )
+
+    seen = Stage().add("cloudwatch", made).flush()
+
+    assert list(seen.cells) == [
+        ("proxy:orders-proxy", "cloudwatch:ClientConnectionsReceived")
+    ]
+
+
+def test_accounts_regions_and_namespaces_are_not_mixed_up():
+    stage = Stage()
+    stage.add(
+        "cloudwatch",
+        datum(),
+        datum(account_id="111111111111"),
+        datum(region="us-east-1"),
+        datum(namespace="AWS/DMS"),
+        datum(),
+    )
+
+    seen = stage.flush()
+
+    ((_, batch),) = seen.batches
+    assert len(batch.routes) == 3
+    assert stage.results("cloudwatch") == {"ok": 4, "irrelevant": 1}
+
+
+def test_the_stream_that_brings_a_datum_is_not_part_of_its_identity():
+    stage = Stage()
+    stage.add("cloudwatch", datum(), datum(metric_stream_name="another"))
+
+    ((_, batch),) = stage.flush().batches
+
+    assert (len(batch.routes), len(batch.cells)) == (1, 1)
+
+
+def test_two_units_of_one_metric_share_a_route():
+    stage = Stage()
+    stage.add(
+        "cloudwatch", datum(value=20.0), datum(value=0.05, unit="Seconds", at=NOW)
+    )
+
+    seen = stage.flush()
+
+    assert [cell[4] for cell in seen.of(*LAG)] == [0.02, 0.05]
+    assert len(seen.batches[0][1].routes) == 1
+
+
+def test_a_resource_that_nobody_knows_is_counted_and_named():
+    stage = Stage()
+    stage.add("cloudwatch", datum(who="somebody"), datum("CPUUtilization", who="else"))
+
+    assert stage.flush().cells == {}
+    assert stage.results("cloudwatch") == {"unknown_resource": 1, "irrelevant": 1}
+    assert stage.ingest.unknown_resources == {"instance:somebody"}
+
+
+def test_a_known_instance_of_another_engine_is_irrelevant():
+    stage = Stage().add("cloudwatch", datum(who="listings-1"))
+
+    assert stage.results("cloudwatch") == {"irrelevant": 1}
+
+
+def test_minus_one_is_kept_as_it_is_and_other_negatives_are_refused():
+    stage = Stage()
+    for value in (-1.0, -2.0):
+        stage.add(
+            "cloudwatch", datum("ReplicaLag", value, who="listings-2", unit="Seconds")
+        )
+
+    seen = stage.flush()
+
+    ((_, _, _, low, high),) = seen.of("instance:listings-2", "cloudwatch:ReplicaLag")
+    assert (low, high) == (-1.0, -1.0)
+    assert dict(stage.ingest.refused) == {("cloudwatch", "out_of_range"): 1}
+
+
+def test_minus_one_is_not_scaled():
+    broken = datum("ReplicaLag", -1.0, who="listings-2", unit="Milliseconds")
+
+    seen = Stage().add("cloudwatch", broken).flush()
+
+    assert seen.of("instance:listings-2", "cloudwatch:ReplicaLag")[0][3:] == (
+        -1.0,
+        -1.0,
+    )
+
+
+RESTATED = [
+    {**datum(), "value": {"max": v, "min": v, "sum": v, "count": n}}
+    for v, n in ((9.0, 10.0), (5.0, 60.0), (7.0, 60.0), (5.0, 60.0))
+]
+
+
+def joined(stage):
+    """What is stated last of each cell, once all statements are joined."""
+    best = {}
+    for start, samples, total, low, high in stage.flush().of(*LAG):
+        best[start] = max(best.get(start, ()), (samples, high, total, low))
+    return best
+
+
+def test_restatements_may_come_in_any_order():
+    forwards, backwards = Stage(), Stage()
+    forwards.add("cloudwatch", *RESTATED)
+    backwards.add("cloudwatch", *reversed(RESTATED))
+
+    assert joined(forwards) == joined(backwards) == {START: (60.0, 0.007, 0.007, 0.007)}
+
+
+def test_an_exact_repetition_is_stated_once():
+    stage = Stage()
+    older = datum(at=START - MINUTE)
+    stage.add("cloudwatch", older, datum(), datum(), older, older)
+
+    ((_, batch),) = stage.flush().batches
+
+    assert len(batch.cells) <= 3  # an older minute may be said again, once
+    assert stage.results("cloudwatch") == {"ok": 5}
+
+
+def test_what_was_flushed_is_stated_again_where_it_comes_again():
+    """Nothing is remembered between flushes: the last one may have been aborted."""
+    stage = Stage().add("cloudwatch", datum())
+    first = stage.flush()
+    second = stage.add("cloudwatch", datum()).flush()
+
+    assert first.cells == second.cells != {}
+
+
+def test_lines_of_one_record_are_data_of_their_own():
+    stage = Stage()
+    stage.add("cloudwatch", lines(datum(), b'{"cut', datum(at=NOW - 2 * MINUTE)))
+
+    seen = stage.flush()
+
+    assert len(seen.of(*LAG)) == 2
+    assert [letter.reason for letter in seen.letters] == [
+        "malformed: is no complete JSON document"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        (START // 1000, "too_old"),  # seconds
+        (START * 1000, "in_the_future"),  # microseconds
+        (0, "too_old"),
+        (NOW - 3 * DAY - 1, "too_old"),
+        (NOW + 60 * SECOND + 1, "in_the_future"),
+        (4_070_908_800_000, "in_the_future"),  # 2099
+    ],
+)
+def test_times_that_cannot_be_are_refused(at, reason):
+    stage = Stage().add("cloudwatch", datum(), datum(at=at))
+
+    seen = stage.flush()
+
+    assert len(seen.of(*LAG)) == 1
+    assert dict(stage.ingest.refused) == {("cloudwatch", reason): 1}
+    assert [letter.reason.split(":")[0] for letter in seen.letters] == [reason]
+
+
+@pytest.mark.parametrize("at", [NOW - 3 * DAY, NOW + 60 * SECOND])
+def test_the_horizon_itself_is_believed(at):
+    assert len(Stage().add("cloudwatch", datum(at=at)).flush().of(*LAG)) == 1
+
+
+def test_many_dimension_orders_are_one_identity():
+    stage = Stage()
+    stage.add(
+        "cloudwatch",
+        b'{"metric_name":"AuroraReplicaLag","namespace":"AWS/RDS","timestamp":%d,'
+        b'"value":{"count":1,"sum":1,"max":1,"min":1},"unit":"Seconds",'
+        b'"dimensions":{"DBInstanceIdentifier":"orders-a"}}' % START,
+        b'{"dimensions":{ "DBInstanceIdentifier" : "orders-a" },"timestamp":%d,'
+        b'"value":{"count":1,"sum":1,"max":1,"min":1,"p99":1},"unit":"Seconds",'
+        b'"metric_name":"AuroraReplicaLag","namespace":"AWS/RDS"}' % START,
+    )
+
+    ((_, batch),) = stage.flush().batches
+
+    assert len(batch.routes) == 1
