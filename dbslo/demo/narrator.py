@@ -8,8 +8,8 @@ from alerts.delivery import Delivery, Outcome
 from dbslo import output
 from dbslo.demo.trace import Mode, Signal, Trace, Track
 from dbslo.demo.traffic import Onset
-from dbslo.demo.verdict import Verdict
-from slo.model import SECOND, VerdictChange
+from dbslo.demo.verdict import Judged
+from slo.model import SECOND, Verdict, VerdictChange
 from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
 from streams.view import SeriesView
@@ -44,7 +44,8 @@ class Narrator:
             output.emit({"kind": "start", "incident": trace.name, **dict(addresses)})
             return
         output.say(f"{trace.name}: {trace.title}", style="bold")
-        output.say(f"  {trace.origin}. {trace.basis}.")
+        basis = trace.basis[0].upper() + trace.basis[1:]
+        output.say(f"  {trace.origin}. {basis}.")
         clusters = plan.inventory.clusters
         resources = sum(len(cluster.resources) for cluster in clusters)
         output.say(
@@ -91,7 +92,7 @@ class Narrator:
 
     def close(
         self,
-        found: Verdict,
+        found: Judged,
         views: Sequence[SeriesView],
         addresses: Iterable[tuple[str, str]],
     ) -> None:
@@ -114,7 +115,7 @@ class Narrator:
         for line in found.wrong:
             output.complain(f"not as promised: {line}")
 
-    def _summary(self, found: Verdict, views: Sequence[SeriesView]) -> Iterator[str]:
+    def _summary(self, found: Judged, views: Sequence[SeriesView]) -> Iterator[str]:
         for one in found.incidents:
             opened = clock(one.opened_ms - self._onset.at_ms)
             end_ms = one.resolved_ms
@@ -172,7 +173,8 @@ class Narrator:
         seen = measured(trace.watched, since_s)
         notable = (step_of(trace.watched, since_s), *notable_of(view))
         if notable != self._last_watch.get(trace.name):
-            self._line(now_ms, "watch", f"{trace.watch}: {seen}; {burning(view)}", None)
+            text = f"{trace.watch}: {seen}; {burning(view)}"
+            self._line(now_ms, "watch", text, style_of(view))
             self._last_watch[trace.name] = notable
 
     def _line(self, at_ms: int, kind: str, text: str, style: str | None) -> None:
@@ -180,6 +182,12 @@ class Narrator:
             output.emit({"kind": kind, "time": output.rfc3339(at_ms), "text": text})
         else:
             output.say(f"{clock(at_ms - self._onset.at_ms)}  {text}", style=style)
+
+
+def style_of(view: SeriesView) -> str | None:
+    """The colour of a verdict; none while all is well."""
+    verdict = view.status.verdict
+    return None if verdict is Verdict.OK else output.STYLES[verdict.value]
 
 
 def clock(since_ms: int) -> str:

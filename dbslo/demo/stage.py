@@ -16,7 +16,7 @@ from dbslo.demo import fleet
 from dbslo.demo.narrator import Narrator
 from dbslo.demo.play import Clock, Heard, Player, plot
 from dbslo.demo.trace import Trace
-from dbslo.demo.verdict import Happened, Verdict, judge
+from dbslo.demo.verdict import Happened, Judged, judge
 from dbslo.engines import EmbeddedEngine
 from dbslo.given import Given, policy_of
 from dbslo.load import load
@@ -55,7 +55,7 @@ def play(
     *,
     as_json: bool,
     linger: Callable[[], None] = lambda: None,
-) -> Verdict:
+) -> Judged:
     """Play an outage on a stage of its own; what came of it.
 
     `linger` is called at the end, while everything is still up. Raises StoppedError

@@ -29,7 +29,7 @@ class Happened(msgspec.Struct, frozen=True):
     captured: Sequence[dict[str, Any]] | None
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True):
     """The incidents, and every reason why they are not what was promised."""
 
     incidents: tuple[Incident, ...]
@@ -41,14 +41,14 @@ class Verdict(msgspec.Struct, frozen=True):
         return not self.wrong
 
 
-def judge(trace: Trace, happened: Happened) -> Verdict:
+def judge(trace: Trace, happened: Happened) -> Judged:
     """Hold what happened against the trace."""
     wrong = [
         *_incidents(trace, happened.incidents),
         *_told(happened),
         *_failover(happened.changes),
     ]
-    return Verdict(tuple(happened.incidents), tuple(wrong))
+    return Judged(tuple(happened.incidents), tuple(wrong))
 
 
 def _incidents(trace: Trace, incidents: Sequence[Incident]) -> Iterator[str]:

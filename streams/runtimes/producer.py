@@ -6,6 +6,7 @@ from zlib import crc32
 from confluent_kafka import KafkaError, Message, Producer
 
 from streams.kafka import ANSWER_SECONDS
+from streams.runtimes.mock import QUIET
 from streams.runtimes.room import RECORD_BYTES, Room
 
 PARTITIONS = 4
@@ -23,7 +24,9 @@ class BoundedProducer:
     """Writes to the embedded broker; not for several threads at once."""
 
     def __init__(self, bootstrap: str, room: Room) -> None:
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 2})
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "linger.ms": 2, **QUIET}
+        )
         self._room = room
         self._turns = count()
         self._failed: list[str] = []

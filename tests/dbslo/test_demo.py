@@ -205,3 +205,21 @@ def test_kept_up_it_serves_every_metric_until_it_is_told_to_stop(kept):
         assert json.loads(answer.read()) == []
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
+
+
+def test_interrupted_it_ends_at_once_and_says_so():
+    process = subprocess.Popen(
+        [*PROGRAM, "--incident", "gitlab-replica"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("+0:00:00"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert errors == "stopped before its end\n"
