@@ -17,7 +17,6 @@ from slo.model import (
     Counts,
     Input,
     Outcome,
-    Part,
     Stat,
 )
 
@@ -79,25 +78,22 @@ def threshold(cells: Iterable[Cell], part: Input, limit: float) -> Measured | No
     return Measured(good, total) if total else None
 
 
-def total_amount(cells: Sequence[tuple[Cell, int]], part: Input) -> int | None:
-    """The sum over (cell, period_ms) pairs.
+def total_amount(cells: Sequence[Cell], part: Input, period_ms: int) -> int | None:
+    """The sum over cells of one period.
 
-    None where nothing was stated, where a statement is a sentinel, for nobody knows
-    what it stands for, and where the sum is absurd.
+    None where a statement is a sentinel, for nobody knows what it stands for, and
+    where the sum is absurd.
     """
-    if not cells:
-        return 0 if part.absent == "zero" else None
-    if part.sentinels and any(sentinel_of(cell, part) for cell, _ in cells):
-        return None
-    amount = sum(amount_of(cell, part, period_ms) for cell, period_ms in cells)
+    amount = 0
+    for cell in cells:
+        if part.sentinels and sentinel_of(cell, part):
+            return None
+        amount += amount_of(cell, part, period_ms)
     return amount if abs(amount) < ABSURD_AMOUNT else None
 
 
-def ratio(amounts: dict[Part, int | None]) -> Measured | None:
-    """Good of total from two of good, bad and total; None until both are known."""
-    if any(amount is None for amount in amounts.values()):
-        return None
-    good, bad, total = (amounts.get(p) for p in (Part.GOOD, Part.BAD, Part.TOTAL))
+def ratio(good: int | None, bad: int | None, total: int | None) -> Measured | None:
+    """Good of total from two of good, bad and total; None where there is no total."""
     if total is None:
         total = (good or 0) + (bad or 0)
     if good is None:

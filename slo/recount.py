@@ -72,17 +72,24 @@ class Reading:
                 return found
         return []
 
-    def amount(self, start_ms: int, end_ms: int) -> tuple[bool, int | None]:
-        """Whether anything was stated in [start, end), and what it adds up to."""
+    def amount(self, start_ms: int, end_ms: int) -> int | None:
+        """What the first metric that says anything in [start, end) adds up to.
+
+        None where none does, unless its absence means zero, or where one says that it
+        does not know.
+        """
         for routes in self.routes:
-            stated = [
-                (cell, facts.period_ms)
-                for facts in routes
-                for cell in facts.between(start_ms, end_ms)
-            ]
+            total, stated = 0, False
+            for facts in routes:
+                cells = facts.between(start_ms, end_ms)
+                if cells:
+                    found = total_amount(cells, self.part, facts.period_ms)
+                    if found is None:
+                        return None
+                    total, stated = total + found, True
             if stated:
-                return True, total_amount(stated, self.part)
-        return False, total_amount((), self.part)
+                return total
+        return 0 if self.part.absent == "zero" else None
 
     def ready(self, start_ms: int) -> None:
         """Bring evicted pages of a moment back."""
@@ -99,11 +106,14 @@ class Reading:
 class FeedReading:
     """The facts of one feed."""
 
-    __slots__ = ("feed", "readings")
+    __slots__ = ("bad", "feed", "good", "readings", "total")
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self.readings = [Reading(part) for part in feed.inputs]
+        self.good = self.of(Part.GOOD)
+        self.bad = self.of(Part.BAD)
+        self.total = self.of(Part.TOTAL)
 
     @property
     def seen(self) -> bool:
@@ -174,13 +184,16 @@ class RatioRecount:
 
 
 def _ratio_of(feed: FeedReading, start_ms: int, end_ms: int) -> Measured | None:
-    amounts: dict[Part, int | None] = {}
-    anything = False
-    for reading in feed.readings:
-        stated, amount = reading.amount(start_ms, end_ms)
-        anything = anything or stated
-        amounts[reading.part.part] = amount
-    return ratio(amounts) if anything else None
+    """None until every part is known; absent ones that count as zero are no events."""
+    amounts: list[int | None] = []
+    for reading in (feed.good, feed.bad, feed.total):
+        amount = None
+        if reading is not None:
+            amount = reading.amount(start_ms, end_ms)
+            if amount is None:
+                return None
+        amounts.append(amount)
+    return ratio(*amounts)
 
 
 class FreshnessRecount:
