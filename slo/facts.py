@@ -5,7 +5,7 @@ neither arrival nor offset can change what a cell says in the end.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from slo.model import BUCKET_MS, HOUR
@@ -149,12 +149,17 @@ class Cells(Facts[tuple[Cell, ...]]):
         by_start[cell[0]] = cell if known is None else join(known, cell, self.sentinels)
         return tuple(by_start[start] for start in sorted(by_start))
 
-    def between(self, start_ms: int, end_ms: int) -> list[Cell]:
+    def between(self, start_ms: int, end_ms: int) -> Sequence[Cell]:
         """The cells whose period starts in [start, end); bounds on bucket edges."""
-        get, stride = self.buckets.get, self._stride
+        if start_ms < self._resident_from * HOUR:
+            self._span(start_ms, end_ms)
+        stride, stop = self._stride, end_ms // BUCKET_MS
+        first = -(-start_ms // (BUCKET_MS * stride)) * stride
+        if first + stride >= stop:  # one bucket at most, as for a minute of CloudWatch
+            return self.buckets.get(first, ()) if first < stop else ()
+        get = self.buckets.get
         found: list[Cell] = []
-        span = self._span(start_ms, end_ms)
-        for bucket in range(-(-span.start // stride) * stride, span.stop, stride):
+        for bucket in range(first, stop, stride):
             held = get(bucket)
             if held is not None:
                 found += held

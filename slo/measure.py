@@ -60,10 +60,8 @@ def sentinel_of(cell: Cell, part: Input) -> Outcome | None:
 
 def amount_of(cell: Cell, part: Input, period_ms: int) -> int:
     """How many things a cell counts: a rate times its period, rounded half-even once."""
-    value = value_of(cell, part.stat)
-    if part.rate:
-        value = value * period_ms / SECOND
-    return round(value)
+    value = cell[2] if part.stat is Stat.SUM else value_of(cell, part.stat)
+    return round(value * period_ms / SECOND) if part.rate else round(value)
 
 
 def threshold(cells: Iterable[Cell], part: Input, limit: float) -> Measured | None:
@@ -84,12 +82,13 @@ def total_amount(cells: Sequence[Cell], part: Input, period_ms: int) -> int | No
     None where a statement is a sentinel, for nobody knows what it stands for, and
     where the sum is absurd.
     """
-    amount = 0
-    for cell in cells:
-        if part.sentinels and sentinel_of(cell, part):
-            return None
-        amount += amount_of(cell, part, period_ms)
-    return amount if abs(amount) < ABSURD_AMOUNT else None
+    if part.sentinels and any(sentinel_of(cell, part) for cell in cells):
+        return None
+    if len(cells) == 1:
+        amount = amount_of(cells[0], part, period_ms)
+    else:
+        amount = sum([amount_of(cell, part, period_ms) for cell in cells])
+    return amount if -ABSURD_AMOUNT < amount < ABSURD_AMOUNT else None
 
 
 def ratio(good: int | None, bad: int | None, total: int | None) -> Measured | None:

@@ -114,7 +114,8 @@ class SeriesState:
         changed: list[CountRow] = []
         self.unsaved = True
         recount, ledger, step = self.recount, self.ledger, self.recount.step_ms
-        for slot in sorted(self.touched):
+        touched = self.touched
+        for slot in sorted(touched) if len(touched) > 1 else touched:
             found = recount.recount(slot, self.judged_ms)
             start = slot * step
             if found is None:
@@ -290,9 +291,11 @@ class Image:
     def settle(self) -> dict[str, list[CountRow]]:
         """Recount everything touched; the changed rows of each series."""
         changed = {}
+        resident_ms = self.resident_hour * HOUR
         for key, state in self.series.items():
             if state.touched:
-                self._bring_back(state)
+                if min(state.touched) * state.recount.step_ms < resident_ms:
+                    self._bring_back(state)
                 rows = state.settle()
                 if rows:
                     changed[key] = rows
@@ -301,8 +304,6 @@ class Image:
     def _bring_back(self, state: SeriesState) -> None:
         """Evicted facts of the slots that are to be recounted come back first."""
         step, resident_ms = state.recount.step_ms, self.resident_hour * HOUR
-        if min(state.touched) * step >= resident_ms:
-            return
         for slot in state.touched:
             if slot * step < resident_ms:
                 for feed in state.feeds:
