@@ -107,6 +107,7 @@ class EmbeddedEngine:
         self._clock = clock
         self.ingest = Ingest(plan, topics, worker="embedded", partitions=1)
         self.evaluator = ObservedEvaluator(plan, store, topics)
+        self.evaluator.awaits_marks = False
         self.evaluator.timings = timings
         self.embedded = Embedded(
             self.ingest,

@@ -51,6 +51,10 @@ class Evaluator:
     before going on.
     """
 
+    awaits_marks = True
+    """Whether a missing mark tells of a stage 1 that is gone. Where both stages share
+    a process it does not, and its clock may be a trace's that leaps."""
+
     def __init__(
         self,
         plan: Plan,
@@ -133,8 +137,9 @@ class Evaluator:
         with self._whole() as image:
             told = Told()
             changed: dict[str, list[CountRow]] = {}
+            self._frontier.hear(batches, clock_ms)
             for batch in batches:
-                due, rows = self._walk(image, batch, clock_ms)
+                due, rows = self._walk(image, batch)
                 for key, some in rows.items():
                     changed.setdefault(key, []).extend(some)
                 for cluster in sorted(due) if judge else ():
@@ -148,9 +153,7 @@ class Evaluator:
         with self._whole():
             told = Told()
             for cluster in self._clusters:
-                if self._stale.get(cluster, "") != self._frontier.stale(
-                    cluster, clock_ms
-                ):
+                if self._stale.get(cluster, "") != self._silent(cluster, clock_ms):
                     self._evaluate(cluster, clock_ms, told)
             if told.alerts or told.notices:
                 self._save(told, Change(self._progress.next, clock_ms))
@@ -173,11 +176,11 @@ class Evaluator:
         return self._image
 
     def _walk(
-        self, image: Image, batch: Batch, clock_ms: int
+        self, image: Image, batch: Batch
     ) -> tuple[set[str], dict[str, list[CountRow]]]:
         """Steps 1 and 2; the clusters that are due for evaluation, the rows changed."""
         image.merge(batch)
-        self._frontier.advance(batch, clock_ms)
+        self._frontier.advance(batch)
         moved = self._frontier.settle()
         for cluster in moved:
             image.judge(cluster, self._frontier.now(cluster) or 0)
@@ -199,9 +202,12 @@ class Evaluator:
         if now is None:
             return
         self._grid[cluster] = now // BUCKET_MS
-        stale = self._stale[cluster] = self._frontier.stale(cluster, clock_ms)
+        stale = self._stale[cluster] = self._silent(cluster, clock_ms)
         states = self._held().by_cluster.get(cluster, [])
         self._watch.evaluate(states, now // BUCKET_MS * BUCKET_MS, stale, told)
+
+    def _silent(self, cluster: str, clock_ms: int) -> str:
+        return self._frontier.stale(cluster, clock_ms) if self.awaits_marks else ""
 
     # -- saving --------------------------------------------------------------------
 

@@ -51,14 +51,19 @@ class Frontier:
         self._nows: dict[str, int] = {}
         self._since: int | None = None  # from when on marks are missed
 
-    def advance(self, batch: Batch, clock_ms: int) -> None:
-        """Take the marks of a batch in; `clock_ms` is stage 2's own clock."""
+    def hear(self, batches: Iterable[Batch], clock_ms: int) -> None:
+        """Note which inputs gave a mark at `clock_ms`, by stage 2's own clock."""
+        for batch in batches:
+            for mark in batch.marks:
+                self._heard[mark.topic, mark.partition] = clock_ms
+
+    def advance(self, batch: Batch) -> None:
+        """Take the marks of a batch in."""
         if batch.inputs != self._inputs:
             self._inputs = dict(batch.inputs)
             self._match()
         for mark in batch.marks:
             key = (mark.topic, mark.partition)
-            self._heard[key] = clock_ms
             if mark.time_ms > self._times.get(key, -1):
                 self._times[key] = mark.time_ms
 
