@@ -20,6 +20,9 @@ IN_THE_FUTURE = "in_the_future"
 ARRIVAL_IN_THE_FUTURE = "arrival_in_the_future"
 
 
+MAX_SUM = 1e18
+"""No database adds up to more in a period, whatever is measured."""
+
 NOT_FINITE_FROM = 1e308
 """NaN and Infinity in JSON text arrive as this (see `streams.documents`)."""
 
@@ -83,6 +86,8 @@ class Bounds(msgspec.Struct, frozen=True):
         return stats if self._holds(stats) else OUT_OF_RANGE
 
     def _holds(self, stats: Stats) -> bool:
+        if abs(stats.sum) > MAX_SUM:
+            return False
         if stats.min in self.sentinels or stats.max in self.sentinels:
             return all(
                 value in self.sentinels or self.low <= value <= self.high

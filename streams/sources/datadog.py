@@ -24,6 +24,7 @@ from streams.sources.source import UNDECODABLE, Intake, Statement, Target
 from streams.sources.tagged import Targets
 
 COUNT: Final = (1, "count")
+ABSURD_SECONDS: Final = 1e15
 NOTHING: Final = msgspec.Raw(b"null")
 
 
@@ -131,6 +132,9 @@ class Datadog:
         if series.metric not in self._intake.table.datadog:
             outcomes.counts[IRRELEVANT] += len(series.points)
             return
+        if not series.points:
+            outcomes.counts[TOMBSTONE] += 1
+            return
         target = self._find(series)
         for at_s, stated in map(_pair, series.points):
             value = _number(stated)
@@ -140,7 +144,7 @@ class Datadog:
                 outcomes.refuse(index, value, series.metric)
             else:
                 stats = Stats(0.0, value, value, value)
-                at_ms = int(at_s * SECOND)
+                at_ms = _ms(at_s)
                 one = Statement(series.metric, at_ms, stats, index, arrival_ms)
                 self._intake.state(target, one, outcomes)
 
@@ -173,9 +177,8 @@ class Datadog:
         for resource in resources:
             place = "host" if resource.type == "host" else f"resource.{resource.type}"
             tags.append(f"{place}:{resource.name}")
-        interval_ms = round((series.interval or 0) * SECOND)
         return self._targets.find(
-            series.metric, tags, interval_ms, counted=series.type in COUNT
+            series.metric, tags, _ms(series.interval or 0), counted=series.type in COUNT
         )
 
 
@@ -184,6 +187,11 @@ def _is_other_intake(value: bytes) -> bool:
         return _other_intake.decode(value).recognised
     except UNDECODABLE:
         return False
+
+
+def _ms(seconds: float) -> int:
+    """Milliseconds; what is absurd stays absurd, and is no overflow."""
+    return round(min(max(seconds, -ABSURD_SECONDS), ABSURD_SECONDS) * SECOND)
 
 
 def _pair(

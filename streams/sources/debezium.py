@@ -35,8 +35,7 @@ from streams.table import Connector, Want
 HEARTBEAT_TABLE: Final = "heartbeat"
 NO_SOURCE_TIME: Final = "no_source_time"
 NO_POSITION: Final = "no_position"
-NO_CHANGE_EVENT: Final = "no_change_event"
-FLATTENED: Final = (
+NO_CHANGE_EVENT: Final = (
     "no change event: if the row is flattened (ExtractNewRecordState), remove the"
     " transform from this topic or set its add.fields=op,source.ts_ms"
 )
@@ -98,7 +97,7 @@ class _Record:
     def _tell(self, connector: Connector, change: Change, prefix: str) -> None:
         kind = kind_of(change, self._slab.topic, prefix)
         if kind is Kind.NONE:
-            self._outcomes.refuse(self._index, NO_CHANGE_EVENT, FLATTENED)
+            self._outcomes.undecoded.append((self._index, NO_CHANGE_EVENT))
             return
         self._say(connector.alive, self._arrival_ms)
         if kind is Kind.SNAPSHOT_ROW:

@@ -1,11 +1,14 @@
 """Stage 1 as a whole: flushes, batches, partitions, aborts, bounds."""
 
+import gzip
+
 import msgspec
 import pytest
 
 from slo.faults import SpecificationError
 from slo.model import MINUTE, SECOND, Inventory
 from streams.batch import MAX_BATCH_BYTES, Mark, decode
+from streams.envelope import MAX_OUTPUT_BYTES
 from streams.fold import MAX_TAG_SETS
 from streams.judgement import Horizon
 from streams.partition import partition_of
@@ -257,6 +260,19 @@ def test_one_record_makes_one_dead_letter_however_much_is_wrong_in_it():
     assert len(seen.letters) == 1
     assert seen.letters[0].reason.endswith("(and 4999 more in this record)")
     assert len(seen.of(*LAG)) == 1
+
+
+def test_a_bomb_harms_nobody():
+    bomb = gzip.compress(b"\n" * (MAX_OUTPUT_BYTES + 1))
+    stage = Stage().add("cloudwatch", datum(), bomb, datum(at=NOW - 2 * MINUTE))
+
+    seen = stage.flush()
+
+    assert len(seen.of(*LAG)) == 2
+    assert [letter.reason for letter in seen.letters] == [
+        "too_much: the record unfolds to more than 64 MiB"
+    ]
+    assert stage.results("cloudwatch") == {"ok": 2, "malformed": 1}
 
 
 def test_the_letter_says_where_the_record_was():

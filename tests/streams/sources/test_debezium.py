@@ -186,7 +186,7 @@ def test_a_flattened_row_is_refused_with_the_remedy():
     assert "ExtractNewRecordState" in letter.reason
     assert "add.fields=op,source.ts_ms" in letter.reason
     assert "Ada" not in letter.excerpt
-    assert dict(stage.ingest.refused) == {("cdc", "no_change_event"): 1}
+    assert dict(stage.ingest.refused) == {("cdc", "malformed"): 1}
 
 
 FRESH = plan_of([objective("cdc.end_to_end_freshness"), objective("cdc.liveness")])
