@@ -18,7 +18,7 @@ LEDGER_MARGIN_MS = DAY
 HISTORY_PAGES = 6
 """Old hours are summed up anew once this many more of them have folded."""
 
-CHECKPOINT_BYTES = 16 * 1024 * 1024
+CHECKPOINT_BYTES = 64 * 1024 * 1024
 CHECKPOINT_MS = MINUTE
 """A checkpoint is due once the journal is this large, or this old."""
 

@@ -47,6 +47,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
+    # Large commits in a catch-up: copy them into the database every 32 MB, not 4.
+    cursor.execute("PRAGMA wal_autocheckpoint = 8000")
     cursor.close()
 
 
