@@ -70,7 +70,7 @@ class Folding:
             at, upto = self.span(one)
             if upto > at:
                 self._totals.fold(at, upto, one * PAGE_MS)
-        self.open = (self.open - old) | (old & dirty)
+        self.open = (self.open - old) | {one for one in dirty if one < page}
         self.trust(max(self.fine_page, page))
 
     def trust(self, page: int) -> None:

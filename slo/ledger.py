@@ -104,7 +104,12 @@ class SeriesLedger:
         good, total = counts.good, counts.total
         totals = self._totals
         starts = totals.starts
-        if not total or (starts and start_ms <= starts[-1]) or start_ms in self._gone:
+        if (
+            not total
+            or (starts and start_ms <= starts[-1])
+            or start_ms < self._folding.fine_ms
+            or start_ms in self._gone
+        ):
             return self._set(start_ms, counts, events or counts)
         if events is not None and events != counts:
             totals.split()
@@ -154,8 +159,16 @@ class SeriesLedger:
         self.revisions += 1
         self._touch(start_ms)
         if start_ms == self.first:
-            self.first = next((row[0] for row in self.rows()), None)
+            self.first = self._edge(0)
+        self._edge(-1)  # the newest hour stays unfolded
         return True
+
+    def _edge(self, at: int) -> int | None:
+        """The start of the oldest or newest bucket held."""
+        starts = self._totals.starts
+        if starts:
+            self._folding.unfold(starts[at] // PAGE_MS)
+        return starts[at] if starts else None
 
     def _find(self, start_ms: int) -> tuple[bool, int]:
         """Whether a bucket is held, and its place."""
@@ -259,14 +272,16 @@ class SeriesLedger:
         `history_dirty`, together with the pages, and clear that.
         """
         last = self.last
-        page = page if last is None else min(page, last // PAGE_MS)
+        page = NEVER if last is None else min(page, last // PAGE_MS)
         hours = list(self._folding.pages(NEVER, page))
         sums = [self._totals.between(*self._folding.span(one)) for one in hours]
         columns = [[one[c] for one in sums] for c in range(5)]
         gone = [start for start in self._gone if start // PAGE_MS < page]
         self._history_page = page
         held = packed([one * PAGE_MS for one in hours], columns, gone)
-        return msgspec.msgpack.encode((page, self.first, held))
+        first = self.first
+        old = first if first is not None and first < page * PAGE_MS else None
+        return msgspec.msgpack.encode((page, old, held))
 
     def restore_history(self, data: bytes) -> int:
         """Put the sums of old hours back into an empty ledger; the first fine page.
