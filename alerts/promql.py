@@ -7,9 +7,10 @@ from decimal import Decimal, Inexact, localcontext
 from fractions import Fraction
 
 from slo import names
-from slo.model import SLO, Verdict
+from slo.model import SLO
 from slo.names import SERIES_LABELS, TIER, WINDOW, duration
 from slo.policy import Tier
+from slo.verdict import Verdict
 
 Scope = tuple[str, ...]
 """The matchers that every selector of a rule bears."""

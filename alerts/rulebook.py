@@ -16,10 +16,11 @@ from alerts.promql import (
 )
 from slo import names
 from slo.contract import period
-from slo.model import MINUTE, SECOND, SLO, Feed, Series, Urgency, Verdict
+from slo.model import MINUTE, SECOND, SLO, Feed, Series, Urgency
 from slo.names import duration
 from slo.plan import Plan
 from slo.policy import Policy, Tier, reachable
+from slo.verdict import Verdict
 
 BUDGET_LOW = "0.1"
 COVERAGE_LOW = "0.9"

@@ -7,8 +7,8 @@ the alert. Here every burn line is computed from the tier that it belongs to.
 from typing import NamedTuple
 
 from slo import names
-from slo.model import Verdict
 from slo.policy import Policy, Tier
+from slo.verdict import Verdict
 
 GREEN, YELLOW, ORANGE, RED, PURPLE = "green", "yellow", "orange", "red", "purple"
 TIMES = "\u00d7"

@@ -7,8 +7,8 @@ from grafanalib import core
 from dashboards.policy_lines import VERDICT_COLORS
 from dashboards.scope import FLEET, ONE, VERDICT
 from slo import names
-from slo.model import Verdict
 from slo.names import STATE_VALUES
+from slo.verdict import Verdict
 
 ON_TIME_RANGE = 2
 ALPHABETICAL = 1

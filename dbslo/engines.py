@@ -10,7 +10,8 @@ from typing import Protocol
 from dbslo import logs
 from dbslo.given import Given
 from dbslo.telling import real_clock
-from slo.model import SECOND, VerdictChange
+from slo.model import SECOND
+from slo.verdict import VerdictChange
 from streams.batch import Batch
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest

@@ -13,10 +13,15 @@ from slo.entries import Catalogue, read_catalogue
 from slo.faults import Fault, Node, SpecificationError
 from slo.fleet import expand
 from slo.inventory import read_inventory
-from slo.model import Inventory, Place
+from slo.model import (
+    Place,
+)
 from slo.plan import Plan
 from slo.policy import DEFAULT, Policy
 from slo.reading import Findings
+from slo.resources import (
+    Inventory,
+)
 from slo.specification import read_specifications
 
 YAML_SUFFIXES: Final = frozenset({".yaml", ".yml"})

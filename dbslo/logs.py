@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from slo.model import VerdictChange
+from slo.verdict import VerdictChange
 from streams.batch import Batch
 
 log = logging.getLogger("dbslo")

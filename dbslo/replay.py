@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from dbslo.capture import Captured
-from slo.model import BUCKET_MS, DAY, MINUTE, VerdictChange
+from slo.model import BUCKET_MS, DAY, MINUTE
 from slo.plan import Plan
+from slo.verdict import VerdictChange
 from streams.batch import Mark
 from streams.deadletter import DeadLetter
 from streams.evaluate import Evaluator

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from slo.model import Alert, Status, Verdict
+from slo.verdict import Alert, Status, Verdict
 
 
 class Step(StrEnum):

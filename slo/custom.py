@@ -20,11 +20,13 @@ from slo.model import (
     Feed,
     Input,
     Part,
-    ResourceKind,
     SliKind,
     Urgency,
 )
 from slo.reading import Fields
+from slo.resources import (
+    ResourceKind,
+)
 
 EVENT_MIN_TOTAL: Final = 1_000
 EVENT_MIN_BAD: Final = 10

@@ -9,19 +9,21 @@ from slo.model import (
     MINUTE,
     SECOND,
     Budgeting,
-    Engine,
     Entry,
     Feed,
     Input,
     Outcome,
     Part,
-    ResourceKind,
     Sentinel,
     SliKind,
     Stat,
     Urgency,
 )
 from slo.reading import Fields, Findings, exact, kind_of, nearest
+from slo.resources import (
+    Engine,
+    ResourceKind,
+)
 
 Catalogue = Mapping[str, Entry]
 """Entries by id."""

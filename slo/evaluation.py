@@ -7,21 +7,12 @@ argument, so the same ledger and the same now give the same verdict for ever.
 import msgspec
 
 from slo.ledger import SeriesLedger
-from slo.model import (
-    DAY,
-    HOUR,
-    MINUTE,
-    SECOND,
-    BudgetStatus,
-    Series,
-    Status,
-    TierStatus,
-    Verdict,
-)
+from slo.model import DAY, HOUR, MINUTE, SECOND, Series
 from slo.names import duration
 from slo.policy import Policy
 from slo.stretch import Lookup, Stretch, step_ms
 from slo.tiers import Rule, Scene, decide, hot_ms, judge, ratio_of, rules_of
+from slo.verdict import BudgetStatus, Status, TierStatus, Verdict
 
 __all__ = ["NEVER_OBSERVED", "Judge", "Timing", "evaluate", "step_ms", "window_end"]
 

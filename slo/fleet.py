@@ -7,16 +7,18 @@ import msgspec
 
 from slo.model import (
     SLO,
-    Cluster,
     Entry,
     Feed,
-    Inventory,
-    Resource,
-    ResourceKind,
     Series,
 )
 from slo.names import duration
 from slo.reading import nearest
+from slo.resources import (
+    Cluster,
+    Inventory,
+    Resource,
+    ResourceKind,
+)
 from slo.specification import Specified
 
 _PLURALS: Final = {

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from slo.model import Alert, Incident, Series, Verdict
+from slo.model import Series
+from slo.verdict import Alert, Incident, Verdict
 
 SEVERITY_OF_TIER = {"page-fast": "critical", "page-slow": "error"}
 """PagerDuty severity by the tier that fires; the gravest of the members holds."""

@@ -4,9 +4,16 @@ import re
 from collections.abc import Sequence
 
 from slo.faults import Node
-from slo.model import Cluster, Engine, Inventory, Place
+from slo.model import (
+    Place,
+)
 from slo.names import CLOUDWATCH_TOPIC, DATADOG_TOPIC
 from slo.reading import Fields, Findings
+from slo.resources import (
+    Cluster,
+    Engine,
+    Inventory,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")

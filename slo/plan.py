@@ -2,8 +2,14 @@
 
 import msgspec
 
-from slo.model import SLO, Inventory, Series
+from slo.model import (
+    SLO,
+    Series,
+)
 from slo.policy import DEFAULT, Policy
+from slo.resources import (
+    Inventory,
+)
 
 
 class Plan(msgspec.Struct, frozen=True):

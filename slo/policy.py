@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import msgspec
 
-from slo.model import DAY, HOUR, MINUTE, SECOND, Verdict
+from slo.model import DAY, HOUR, MINUTE, SECOND
+from slo.verdict import Verdict
 
 
 class Tier(msgspec.Struct, frozen=True):

@@ -6,16 +6,8 @@ Every comparison is between integers, none is rounded before.
 import msgspec
 
 from slo.ledger import SeriesLedger
-from slo.model import (
-    BUCKET_MS,
-    DAY,
-    HOUR,
-    MILLIONTHS,
-    SLO,
-    Budgeting,
-    SliKind,
-    WindowStatus,
-)
+from slo.model import BUCKET_MS, DAY, HOUR, MILLIONTHS, SLO, Budgeting, SliKind
+from slo.verdict import WindowStatus
 
 Ratio = tuple[int, int]
 """(numerator, denominator) of a share of bad, for comparisons without rounding."""

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from slo.incident import dedup_key
-from slo.model import Alert, Incident, Series, Status, Verdict
+from slo.model import Series
 from slo.notice import Action, Burning, Channel, Notice
+from slo.verdict import Alert, Incident, Status, Verdict
 
 
 def page_notice(

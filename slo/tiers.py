@@ -11,10 +11,11 @@ from fractions import Fraction
 import msgspec
 
 from slo.ledger import SeriesLedger
-from slo.model import SLO, TierStatus, Urgency, Verdict
+from slo.model import SLO, Urgency
 from slo.names import duration
 from slo.policy import Policy, Tier, reachable
 from slo.stretch import Lookup, Ratio, Stretch
+from slo.verdict import TierStatus, Verdict
 
 UNREACHABLE = "unreachable at this target"
 

@@ -15,11 +15,12 @@ from threading import RLock
 
 import msgspec
 
-from slo.model import BUCKET_MS, Incident, VerdictChange
+from slo.model import BUCKET_MS
 from slo.plan import Plan
+from slo.verdict import Incident, VerdictChange
 from streams.batch import Batch
 from streams.frontier import Frontier
-from streams.image import CountRow, Image
+from streams.image import Image
 from streams.pages import (
     CHECKPOINT_BYTES,
     CHECKPOINT_MS,
@@ -30,6 +31,7 @@ from streams.pages import (
 )
 from streams.partition import partition_of
 from streams.reading import read_partition
+from streams.series import CountRow
 from streams.store import Change, Extras, FencedError, Progress, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view

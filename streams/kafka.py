@@ -1,9 +1,9 @@
 """How every client of ours talks to Kafka: settings, identities, and what errors mean."""
 
 import logging
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any, Final
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -44,17 +44,18 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 def consumer_settings(
-    connection: Connection, group: str, instance: str | None = None
+    connection: Connection, group: str, client: str = "dbslo"
 ) -> Settings:
-    """The settings of every consumer of ours.
+    """The settings of every consumer of ours; `client` is what brokers call it.
 
     Offsets are ours to set: nothing is committed behind our back, and no reset jumps
-    over what has expired. `instance` names a worker slot, so that its successor gets
-    its partitions without waiting for the session to end.
+    over what has expired. No static membership: a broker that is away for longer than
+    a session fences such a member as its own double, for good.
     `fetch.queue.backoff.ms`: its default idles two thirds of a catch-up.
     """
-    settings = connection.settings(
+    return connection.settings(
         group_id=group,
+        client_id=client,
         enable_auto_commit=False,
         auto_offset_reset="error",
         isolation_level="read_committed",
@@ -71,7 +72,6 @@ def consumer_settings(
         topic_metadata_refresh_interval_ms=2 * SECOND,
         allow_auto_create_topics=False,
     )
-    return settings if instance is None else {**settings, "group.instance.id": instance}
 
 
 def producer_settings(connection: Connection, transactional_id: str) -> Settings:
@@ -86,6 +86,32 @@ def producer_settings(connection: Connection, transactional_id: str) -> Settings
         linger_ms=0,
         compression_type="none",
     )
+
+
+PATIENCE_S: Final = 120.0
+"""How long brokers may stay away before a worker gives up."""
+
+PAUSE_S: Final = 0.2
+
+Answer = TypeVar("Answer")
+
+
+def answered(ask: Callable[[], Answer]) -> Answer:
+    """What brokers say, asked again as long as the fault may pass.
+
+    Raises WorkerStoppedError where Kafka refuses, or stays away for long.
+    """
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            cause = error.args[0]
+            refused = cause.fatal() or cause.code() in REFUSING
+            if refused or time.monotonic() > give_up_at:
+                raise refusal(cause) from error
+            log.warning("asked again: %s", reason(error))
+            time.sleep(PAUSE_S)
 
 
 # -- what a broker knows ----------------------------------------------------------
@@ -117,11 +143,12 @@ def identify(connection: Connection, topic: str = OBSERVATIONS_TOPIC) -> TopicId
 
 
 def create_topics(
-    connection: Connection, partitions: int, replication: int = 1
+    connection: Connection, partitions: int, replication: int = -1
 ) -> None:
     """Create the observations and the dead-letter topic where they do not exist.
 
-    Raises WorkerStoppedError where the broker refuses.
+    `replication` -1 leaves it to the broker. Raises WorkerStoppedError where the
+    broker refuses or does not answer.
     """
     admin = AdminClient(connection.settings())
     wanted = [
@@ -131,6 +158,10 @@ def create_topics(
     for name, done in admin.create_topics(wanted).items():
         try:
             done.result(ANSWER_SECONDS)
+        except TimeoutError:
+            raise WorkerStoppedError(
+                f"Kafka at {connection.bootstrap} does not answer: check the address"
+            ) from None
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise WorkerStoppedError(
@@ -141,44 +172,54 @@ def create_topics(
 # -- what an error means ------------------------------------------------------------
 
 
-class Fate(StrEnum):
-    """What is to be done after an error."""
-
-    RETRY = "retry"  # the same call again
-    ABORT = "abort"  # give the transaction up and go back to what is committed
-    STOP = "stop"  # this process cannot go on
-
-
-def fate(error: KafkaException) -> Fate:
-    """What an error of a transaction asks for; what nobody planned for stops us."""
-    cause = error.args[0]
-    if cause.fatal():
-        return Fate.STOP
-    if cause.txn_requires_abort():
-        return Fate.ABORT
-    return Fate.RETRY if cause.retriable() else Fate.STOP
-
-
 def reason(error: KafkaException) -> str:
     """An error as a person reads it."""
     cause = error.args[0]
     return f"{cause.name()}: {cause.str()}"
 
 
+def was_fenced(cause: KafkaError) -> bool:
+    """Whether somebody else has our name by now, or we stood still for too long."""
+    return cause.code() in _FENCED or "fenced" in cause.str().lower()
+
+
+_FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes begin so
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+    }
+)
+
+
 def refusal(cause: KafkaError) -> WorkerStoppedError:
     """The end of a worker whom Kafka refuses, with what to do about it."""
     text = f"{cause.name()}: {cause.str()}"
-    if "fenced" in text.lower():
+    if was_fenced(cause):
         return WorkerStoppedError(
-            f"another worker runs in our slot ({text}): give every worker of a stage a"
-            " slot of its own"
+            f"another worker runs in our slot ({text}): give every ingest worker a slot"
+            " of its own"
         )
-    return WorkerStoppedError(f"Kafka refuses, and will again: {text}")
+    return WorkerStoppedError(f"Kafka does not let us go on: {text}")
 
+
+REFUSING: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._AUTHENTICATION,  # noqa: SLF001
+        KafkaError._INVALID_ARG,  # noqa: SLF001
+    }
+)
+"""Answers that stay the same however often we ask."""
 
 PASSING: Final = frozenset(
     {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own codes begin so
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
         KafkaError._TRANSPORT,  # noqa: SLF001
         KafkaError._RESOLVE,  # noqa: SLF001
         KafkaError._TIMED_OUT,  # noqa: SLF001

@@ -16,8 +16,9 @@ from prometheus_client.registry import Collector
 
 from slo import names
 from slo.contract import METRICS, Type, period
-from slo.model import SECOND, Verdict, WindowStatus
+from slo.model import SECOND
 from slo.policy import Policy, Tier
+from slo.verdict import Verdict, WindowStatus
 from streams.timing import Timings
 from streams.view import SeriesView
 

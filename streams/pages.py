@@ -6,7 +6,8 @@ from slo.ledger import FINE_MS, PAGE_MS
 from slo.model import DAY, HOUR, MINUTE
 from slo.recount import FreshnessRecount
 from streams.batch import Batch
-from streams.image import RESIDENT_HOURS, CountRow, Image, SeriesState
+from streams.image import RESIDENT_HOURS, Image
+from streams.series import CountRow, SeriesState
 from streams.store import Checkpoint, History, SeriesRow
 
 FACTS_KEPT_MS = 4 * DAY

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from slo.model import BUCKET_MS, Incident
+from slo.model import BUCKET_MS
 from slo.plan import Plan
+from slo.verdict import Incident
 from streams.frontier import Frontier, Saved
 from streams.image import RESIDENT_HOURS, Image
 from streams.pages import load

@@ -8,15 +8,17 @@ import msgspec
 from slo.faults import Fault, SpecificationError
 from slo.model import (
     BUCKET_MS,
-    Cluster,
     Feed,
     Input,
-    Inventory,
-    ResourceKind,
     Series,
 )
 from slo.plan import Plan
 from slo.recount import counts_rows, rows_signal
+from slo.resources import (
+    Cluster,
+    Inventory,
+    ResourceKind,
+)
 from streams.judgement import Bounds, bounds_of
 from streams.partition import partition_of
 from streams.routes import signal

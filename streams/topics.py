@@ -5,8 +5,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from slo.model import Inventory
 from slo.names import CLOUDWATCH_TOPIC, DATADOG_TOPIC, DEBEZIUM_HEARTBEAT_PREFIX
+from slo.resources import (
+    Inventory,
+)
 
 DEBEZIUM = "debezium"
 AUTO = "auto"

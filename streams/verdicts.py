@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from slo.model import Series, Status, Verdict, VerdictChange
+from slo.model import Series
+from slo.verdict import Status, Verdict, VerdictChange
 
 
 def rfc3339(ms: int) -> str:

@@ -3,9 +3,10 @@
 import msgspec
 
 from slo.evaluation import evaluate
-from slo.model import Alert, Counts, Series, Status
+from slo.model import Counts, Series
 from slo.policy import Policy
-from streams.image import SeriesState
+from slo.verdict import Alert, Status
+from streams.series import SeriesState
 
 
 class SeriesView(msgspec.Struct, frozen=True):

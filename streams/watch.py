@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from slo.alert import Step, step
 from slo.evaluation import Judge
 from slo.incident import groups, join
-from slo.model import Incident, Series, Status, Verdict, VerdictChange
+from slo.model import Series
 from slo.notice import Notice
 from slo.policy import Policy
 from slo.tell import page_notice, ticket_notice
-from streams.image import SeriesState
+from slo.verdict import Incident, Status, Verdict, VerdictChange
+from streams.series import SeriesState
 from streams.store import Claimed
 from streams.verdicts import change_line
 

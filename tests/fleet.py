@@ -8,15 +8,11 @@ from slo.model import (
     SECOND,
     SLO,
     Budgeting,
-    Cluster,
-    Engine,
     Entry,
     Feed,
     Input,
-    Inventory,
     Outcome,
     Part,
-    ResourceKind,
     Sentinel,
     Series,
     SliKind,
@@ -24,6 +20,12 @@ from slo.model import (
     Urgency,
 )
 from slo.plan import Plan
+from slo.resources import (
+    Cluster,
+    Engine,
+    Inventory,
+    ResourceKind,
+)
 
 CLUSTER = Cluster(
     name="orders",

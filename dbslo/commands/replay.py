@@ -11,7 +11,7 @@ from dbslo.capture import Captured, merged
 from dbslo.given import given
 from dbslo.output import STYLES, rfc3339
 from dbslo.replay import Replayed, replay
-from slo.model import VerdictChange
+from slo.verdict import VerdictChange
 from streams.store import Store
 from streams.topics import topics_of
 

@@ -8,7 +8,7 @@ from dbslo import options, output
 from dbslo.given import given
 from dbslo.look import chosen, look
 from dbslo.output import Column
-from slo.model import Verdict
+from slo.verdict import Verdict
 from streams.view import SeriesView
 
 GRAVITY = (Verdict.PAGE, Verdict.TICKET, Verdict.UNKNOWN, Verdict.WATCH, Verdict.OK)

@@ -4,7 +4,12 @@ from importlib.resources import files
 from typing import NamedTuple
 from zlib import crc32
 
-from slo.model import Cluster, Engine, Resource, ResourceKind
+from slo.resources import (
+    Cluster,
+    Engine,
+    Resource,
+    ResourceKind,
+)
 
 FLEET = files("dbslo") / "demo" / "fleet"
 

@@ -9,9 +9,10 @@ from dbslo import output
 from dbslo.demo.trace import Mode, Signal, Trace, Track
 from dbslo.demo.traffic import Onset
 from dbslo.demo.verdict import Judged
-from slo.model import SECOND, Verdict, VerdictChange
+from slo.model import SECOND
 from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
+from slo.verdict import Verdict, VerdictChange
 from streams.view import SeriesView
 
 BURNS = (1.0, 14.4)

@@ -15,7 +15,14 @@ from dbslo.demo.schedule import steps
 from dbslo.demo.trace import Trace
 from dbslo.demo.traffic import Onset, Record, Span, traffic
 from dbslo.engines import EmbeddedEngine
-from slo.model import MINUTE, SECOND, Inventory, VerdictChange
+from slo.model import (
+    MINUTE,
+    SECOND,
+)
+from slo.resources import (
+    Inventory,
+)
+from slo.verdict import VerdictChange
 from streams.runtimes.producer import BoundedProducer
 from streams.store import Store
 

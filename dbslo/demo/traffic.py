@@ -6,8 +6,17 @@ from typing import NamedTuple
 
 from dbslo.demo import fleet, wire
 from dbslo.demo.trace import Signal, Trace, Track
-from slo.model import MINUTE, SECOND, Cluster, Engine, Inventory, Resource
+from slo.model import (
+    MINUTE,
+    SECOND,
+)
 from slo.names import CLOUDWATCH_TOPIC, DATADOG_TOPIC, DEBEZIUM_HEARTBEAT_PREFIX
+from slo.resources import (
+    Cluster,
+    Engine,
+    Inventory,
+    Resource,
+)
 
 CLOUDWATCH_DELAY_MS = 100 * SECOND
 """A metric stream delivers a minute this long after its end, give or take."""

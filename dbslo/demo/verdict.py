@@ -8,8 +8,8 @@ import msgspec
 from alerts.delivery import Delivery, Outcome
 from alerts.routing import PAGERDUTY
 from dbslo.demo.trace import Expect, Trace
-from slo.model import Incident, VerdictChange
 from slo.notice import Action, Channel
+from slo.verdict import Incident, VerdictChange
 
 FAILOVER_SERIES = (
     "connections/orders-proxy",

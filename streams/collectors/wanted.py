@@ -5,8 +5,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from slo.model import DAY, Cluster
+from slo.model import (
+    DAY,
+)
 from slo.plan import Plan
+from slo.resources import (
+    Cluster,
+)
 from streams.table import DEFAULT_DIMENSIONS, DEFAULT_NAMESPACE
 
 SOURCE: Final = "cloudwatch"

@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Offset
 
-from slo.model import VerdictChange
+from slo.verdict import VerdictChange
 from streams.batch import Batch
 from streams.evaluate import Evaluator, NotAssignedError
 from streams.ingest import Flush, Ingest
@@ -85,7 +85,7 @@ class Embedded:
     def start(self) -> None:
         """Bring the broker up, load the store, and begin to work in a thread."""
         self._broker.start()
-        settings = consumer_settings(self._broker.connection, OWNER)
+        settings = consumer_settings(self._broker.connection, OWNER, OWNER)
         self._consumer = Consumer({**settings, "fetch.wait.max.ms": 10})
         self._load()
         self._thread = Thread(target=self._work, name="embedded", daemon=True)

@@ -7,7 +7,7 @@ stopped, and lets us notice any record that it left out.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from threading import Event
 from typing import Any, cast
 
@@ -16,16 +16,19 @@ from aiokafka.consumer import fetcher
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from slo.model import SECOND, VerdictChange
+from slo.model import SECOND
+from slo.verdict import VerdictChange
 from streams.kafka import SESSION_MS, Connection, WorkerStoppedError, identify, log
 from streams.runtimes.batches import BatchReader
-from streams.runtimes.partitions import EvaluatorOf, Partitions, ReloadedError
+from streams.runtimes.partitions import Due, EvaluatorOf, Partitions, ReloadedError
 from streams.runtimes.security import security
 from streams.runtimes.settings import EvaluateSettings
 from streams.timing import Timings
 from streams.view import SeriesView
 
 READ_COMMITTED = "read_committed"
+FETCH_WAIT_MS = 100
+"""A seek waits for the fetch that is under way: not for the driver's 1.5 s."""
 MAX_FETCH_BYTES = 4 * 1024 * 1024
 TICK_SECONDS = 1.0
 LOOK_SECONDS = 0.05
@@ -33,11 +36,12 @@ STOP_SECONDS = 15.0
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
-    """The driver reads what was aborted, too; ours what was committed."""
+    """The driver reads what was aborted, too: ours what was committed."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = READ_COMMITTED  # noqa: SLF001
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
         return consumer
 
     async def on_start(self) -> None:
@@ -49,6 +53,16 @@ class _Thread(driver.AIOKafkaConsumerThread):
                 f"Faust's consumer reads at isolation level {level}: this version of"
                 " faust-streaming or aiokafka is not one that we know"
             )
+
+    async def seek_all(self, starts: Mapping[TP, int]) -> dict[TP, int]:
+        """Seek in the consumer's own thread; where it stands then, before any fetch."""
+        return cast(dict[TP, int], await self.call_thread(self._seek_all, starts))
+
+    async def _seek_all(self, starts: Mapping[TP, int]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        for tp, offset in starts.items():
+            consumer.seek(tp, offset)
+        return {tp: await consumer.position(tp) for tp in starts}
 
 
 class _Consumer(driver.Consumer):
@@ -89,12 +103,12 @@ class _Consumer(driver.Consumer):
         starts = {
             tp: self._partitions.begin(tp.partition, earliest[tp]) for tp in places
         }
-        await self.seek_wait(starts)
-        self._fetched = dict(starts)
-        self._committed_offset.update(starts)
-        found = {tp: await self.position(tp) for tp in starts}
+        found = await cast(_Thread, self._thread).seek_all(starts)
         if found != starts:
             raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
+        self._fetched = dict(starts)
+        self._committed_offset.update(starts)
+        self._read_offset.update({tp: offset or None for tp, offset in starts.items()})
 
     async def _wait_next_records(
         self,
@@ -170,6 +184,8 @@ class FaustWorker:
         app = self._app(folder)
         try:
             await app.start()
+            if not isinstance(app.consumer, _Consumer):
+                raise WorkerStoppedError("Faust does not use our consumer: see above")
             while not (stop.is_set() or self._failed(app)):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
@@ -220,18 +236,16 @@ class FaustWorker:
             await asyncio.Event().wait()
 
     async def _take(self, consumer: _Consumer, message: Any) -> None:
-        """Apply a batch, unless it is not the one that the store waits for.
+        """Apply a batch, if it is the one that the store waits for.
 
-        A message that was fetched before a seek, or applied before, is passed over:
-        what it holds was saved, or comes again. A message whose predecessor never came
-        sends us back to the store's offset.
+        What was fetched before a seek comes again. A message whose predecessor never
+        came sends us back to the store's offset.
         """
         place, partitions = (message.topic, message.partition), self.partitions
-        if message.seeks != consumer.seeks or message.partition not in partitions:
+        due = partitions.due(message.partition, message.offset, message.after)
+        if message.seeks != consumer.seeks or due is Due.SKIP:
             return
-        if message.offset < partitions.next(message.partition):
-            return
-        if message.after > partitions.next(message.partition):
+        if due is Due.MISSED:
             log.warning("a record before %s at %d is missing", place, message.offset)
             await consumer.perform_seek()
             return
@@ -261,17 +275,15 @@ def _settings(own: EvaluateSettings, folder: str) -> dict[str, Any]:
         "broker_credentials": _credentials(own.connection),
         "broker_session_timeout": SESSION_MS / SECOND,
         "broker_heartbeat_interval": 2.0,
-        "consumer_group_instance_id": f"{own.group}-{own.slot}",
+        "broker_client_id": f"{own.group}-{own.slot}",
         "consumer_auto_offset_reset": "none",
         "consumer_max_fetch_size": MAX_FETCH_BYTES,
         "processing_guarantee": "at_least_once",
         "stream_wait_empty": False,
         "topic_allow_declare": False,
         "topic_disable_leader": True,
-        "store": "memory://",
         "web_enabled": False,
         "datadir": folder,
-        "autodiscover": False,
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from threading import Event
 
 import msgspec
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 
@@ -92,7 +92,7 @@ class IngestWorker:
         """
         own, slot = self._settings, f"{self._settings.group}-{self._settings.slot}"
         connection = own.connection
-        self._transactions = Transactions(Producer(producer_settings(connection, slot)))
+        self._transactions = Transactions(producer_settings(connection, slot))
         self._transactions.init()
         self._admin = AdminClient(connection.settings())
         self._inputs = Inputs(self._admin, self._topics, self._output, time.monotonic)

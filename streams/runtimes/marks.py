@@ -10,7 +10,7 @@ from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo
 
 from slo.model import MINUTE
 from streams.batch import Mark
-from streams.runtimes.offsets import LATEST, ask
+from streams.runtimes.offsets import LATEST, ask, look_around
 from streams.runtimes.polled import Place, Polled, beyond
 from streams.slab import Slab
 
@@ -141,6 +141,7 @@ class Watermarks:
         self._pace = pace
         self._asked_ms = 0
         self._asked_at = float("-inf")
+        self._failed = False
         self._awaited: dict[Offset, Future[ListOffsetsResultInfo]] = {}
 
     def ask(self, places: Iterable[Place], clock_ms: int) -> None:
@@ -148,6 +149,9 @@ class Watermarks:
         since = self._pace() - self._asked_at
         if since < (GIVE_UP_AFTER_S if self._awaited else ASK_EVERY_S):
             return
+        if self._failed:
+            look_around(self._admin)
+            self._failed = False
         self._asked_ms, self._asked_at = clock_ms, self._pace()
         self._awaited = ask(self._admin, places, LATEST)
 
@@ -157,7 +161,9 @@ class Watermarks:
         found = []
         for at, future in came:
             del self._awaited[at]
-            if not isinstance(future.exception(), KafkaException):
-                end = future.result().offset
-                found.append(((at.topic, at.partition), end, self._asked_ms))
+            if isinstance(future.exception(), KafkaException):
+                self._failed = True
+                continue
+            end = future.result().offset
+            found.append(((at.topic, at.partition), end, self._asked_ms))
         return found

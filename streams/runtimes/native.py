@@ -7,7 +7,7 @@ from threading import Event
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
 from confluent_kafka import TopicPartition as Offset
 
-from slo.model import VerdictChange
+from slo.verdict import VerdictChange
 from streams.kafka import (
     WorkerStoppedError,
     consumer_settings,

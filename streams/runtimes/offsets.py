@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException
@@ -9,14 +10,11 @@ from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 
-from streams.kafka import ANSWER_SECONDS, WorkerStoppedError, log, reason
+from streams.kafka import ANSWER_SECONDS, answered, log
 from streams.runtimes.polled import Place
 
 EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-
-SETTLE_TRIES: Final = 6
-"""A killed worker's transaction hides its offsets until its time-out: we wait."""
 
 
 class Start(NamedTuple):
@@ -48,35 +46,51 @@ def ask(
 def bounds(
     admin: AdminClient, places: Iterable[Place], spec: OffsetSpec
 ) -> dict[Place, int]:
-    """Where logs begin or end. Raises WorkerStoppedError where no broker answers."""
-    try:
-        return {
-            (offset.topic, offset.partition): future.result().offset
-            for offset, future in ask(admin, places, spec).items()
-        }
-    except KafkaException as error:
-        raise WorkerStoppedError(f"no broker knows a log: {reason(error)}") from error
+    """Where logs begin or end. Raises WorkerStoppedError where nobody knows for long."""
+    wanted = list(places)
+
+    def found() -> dict[Place, int]:
+        try:
+            return {
+                (offset.topic, offset.partition): future.result().offset
+                for offset, future in ask(admin, wanted, spec).items()
+            }
+        except KafkaException:
+            look_around(admin)
+            raise
+
+    return answered(found)
+
+
+def look_around(admin: AdminClient) -> None:
+    """Learn anew who leads what.
+
+    After an election or a restart the client asks under a leader epoch that is gone,
+    and never by itself under the new one.
+    """
+    with suppress(KafkaException):
+        admin.list_topics(timeout=1)
 
 
 def committed(consumer: Consumer, places: Iterable[Place]) -> list[Start]:
     """What the group has committed, -1 where it never did, with the note it left.
 
-    Raises WorkerStoppedError where the group does not answer.
+    A killed worker's transaction hides its offsets until its time-out: we wait.
+    Raises WorkerStoppedError where the group does not answer for long.
     """
     wanted = [Offset(*place) for place in places]
-    for _ in range(SETTLE_TRIES):
-        try:
-            found = consumer.committed(wanted, timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            log.warning("waiting for committed offsets: %s", reason(error))
-            continue
-        if not any(offset.error for offset in found):
-            return [
-                Start((o.topic, o.partition), max(o.offset, -1), o.metadata or None)
-                for o in found
-            ]
-        log.warning("waiting for committed offsets: %s", found)
-    raise WorkerStoppedError("the group's committed offsets cannot be read")
+
+    def found() -> list[Start]:
+        offsets = consumer.committed(wanted, timeout=ANSWER_SECONDS)
+        for offset in offsets:
+            if offset.error:
+                raise KafkaException(offset.error)
+        return [
+            Start((o.topic, o.partition), max(o.offset, -1), o.metadata or None)
+            for o in offsets
+        ]
+
+    return answered(found)
 
 
 def starts(

@@ -5,9 +5,10 @@ Native and Faust runtime share all of it: only how records come in differs.
 
 import time
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from functools import partial
 
-from slo.model import VerdictChange
+from slo.verdict import VerdictChange
 from streams.batch import Batch
 from streams.evaluate import Evaluator, NotAssignedError
 from streams.kafka import TopicIdentity, WorkerStoppedError, log
@@ -20,6 +21,14 @@ STAGE = "evaluate"
 
 EvaluatorOf = Callable[[int, int], Evaluator]
 """(partition, number of partitions) to a fresh evaluator."""
+
+
+class Due(StrEnum):
+    """What is to be done with a message."""
+
+    APPLY = "apply"
+    SKIP = "skip"  # it was applied, or its partition is no longer ours
+    MISSED = "missed"  # its predecessor never came: back to the store's offset
 
 
 class ReloadedError(Exception):
@@ -56,6 +65,16 @@ class Partitions:
     def next(self, partition: int) -> int:
         """The next offset to read of a held partition, by its store."""
         return self._next[partition]
+
+    def due(self, partition: int, offset: int, after: int) -> Due:
+        """Whether a message is the one that the store waits for.
+
+        `after` is the offset that it was read after: where the reader stood, or one
+        past the record before it. Holes in the offsets lie between the two.
+        """
+        if partition not in self._held or offset < self._next[partition]:
+            return Due.SKIP
+        return Due.APPLY if after <= self._next[partition] else Due.MISSED
 
     def assigned(self, partition: int) -> int:
         """Take a partition over, or back; the next offset to read.

@@ -2,19 +2,27 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Offset
 
-from streams.kafka import ANSWER_SECONDS, Fate, fate, log, reason, refusal
+from streams.kafka import (
+    ANSWER_SECONDS,
+    Settings,
+    answered,
+    log,
+    reason,
+    refusal,
+    was_fenced,
+)
 
-PATIENCE_S = 60.0
-"""How long one step is tried again before the process gives up."""
+FENCED_AGAIN_S: Final = 60.0
+"""Fenced once, we may have stood still for too long; twice, there is another of us."""
 
 
 class AbortedError(Exception):
-    """The transaction was given up: nothing of it was written, nothing committed."""
+    """The transaction was given up: read on from what is committed."""
 
 
 class Outbound(NamedTuple):
@@ -25,37 +33,23 @@ class Outbound(NamedTuple):
     value: bytes
 
 
-def insist(call: Callable[[], None]) -> None:
-    """Make a call until it succeeds, as long as its errors may be retried.
-
-    Raises AbortedError where the transaction is lost but not we, and
-    WorkerStoppedError where we are, or patience is at its end.
-    """
-    give_up_at = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return call()
-        except KafkaException as error:
-            match fate(error):
-                case Fate.ABORT:
-                    raise AbortedError(reason(error)) from error
-                case Fate.STOP:
-                    raise refusal(error.args[0]) from error
-                case Fate.RETRY:
-                    if time.monotonic() > give_up_at:
-                        raise refusal(error.args[0]) from error
-                    log.warning("trying again: %s", reason(error))
-
-
 class Transactions:
-    """The transactional producer of one worker slot."""
+    """The transactional producer of one worker slot; `pace` gives seconds."""
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(
+        self, settings: Settings, pace: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._pace = pace
+        self._fenced_at = float("-inf")
 
     def init(self) -> None:
-        """Fence our predecessor, whose open transaction is aborted by it."""
-        insist(lambda: self._producer.init_transactions(ANSWER_SECONDS))
+        """Fence whoever had our name before, and settle what it left open.
+
+        Raises WorkerStoppedError where Kafka refuses or no broker answers for long.
+        """
+        self._producer = producer = Producer(self._settings)
+        answered(lambda: producer.init_transactions(ANSWER_SECONDS))
 
     def write(
         self, records: Sequence[Outbound], offsets: list[Offset], reader: Consumer
@@ -68,38 +62,54 @@ class Transactions:
         4. Commit.
 
         A crash before 4 leaves a transaction that our successor, or the time-out,
-        aborts: its input is read again. A crash after 4 has lost nothing.
-        Raises AbortedError, after the abort, where the input must be read again.
+        aborts: its input is read again. A crash after 4 has lost nothing. Where the
+        outcome of 4 is unknown, beginning anew under our name settles it.
+        Raises AbortedError where the reader must go back to what is committed, and
+        WorkerStoppedError where another worker has our name.
         """
         try:
-            insist(self._producer.begin_transaction)
+            self._producer.begin_transaction()
             for record in records:
                 self._produce(record)
-            group = reader.consumer_group_metadata()
-            insist(
-                lambda: self._producer.send_offsets_to_transaction(
-                    offsets, group, ANSWER_SECONDS
-                )
+            self._producer.send_offsets_to_transaction(
+                offsets, reader.consumer_group_metadata(), ANSWER_SECONDS
             )
-            insist(lambda: self._producer.commit_transaction(ANSWER_SECONDS))
-        except AbortedError:
-            insist(lambda: self._producer.abort_transaction(ANSWER_SECONDS))
-            raise
+            self._producer.commit_transaction(ANSWER_SECONDS)
+        except KafkaException as error:
+            self._give_up(error)
+            raise AbortedError(reason(error)) from error
 
     def _produce(self, record: Outbound) -> None:
         while True:
             try:
-                self._producer.produce(
+                return self._producer.produce(
                     record.topic, record.value, partition=record.partition
                 )
-                break
             except BufferError:  # the queue is full: let it drain
                 self._producer.poll(0.05)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001
-                    raise refusal(error.args[0]) from error
-                raise AbortedError(reason(error)) from error
+
+    def _give_up(self, error: KafkaException) -> None:
+        """Abort; where the producer cannot, another one takes its name.
+
+        A call that was not answered in time is not made again: it may never return,
+        and an abort of what the broker has not heard of breaks the producer for good.
+        """
+        if error.args[0].txn_requires_abort():
+            try:
+                return self._producer.abort_transaction(ANSWER_SECONDS)
+            except KafkaException as failed:
+                error = failed
+        cause = error.args[0]
+        if was_fenced(cause):
+            if self._pace() - self._fenced_at < FENCED_AGAIN_S:
+                raise refusal(cause) from error
+            self._fenced_at = self._pace()
+        elif cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            raise refusal(cause) from error
+        log.warning("the producer is replaced: %s", reason(error))
+        self.init()
+        return None
 
     def close(self) -> None:
         """Let the producer go; nothing is in flight between two writes."""
-        self._producer.close()
+        del self._producer

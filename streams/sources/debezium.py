@@ -7,7 +7,12 @@ connector lives, and nothing else.
 
 from typing import Final
 
-from slo.model import BUCKET_MS, ResourceKind
+from slo.model import (
+    BUCKET_MS,
+)
+from slo.resources import (
+    ResourceKind,
+)
 from streams.fold import Track
 from streams.judgement import Stats
 from streams.outcomes import (

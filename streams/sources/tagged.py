@@ -2,7 +2,13 @@
 
 from typing import Final
 
-from slo.model import DAY, SECOND, ResourceKind
+from slo.model import (
+    DAY,
+    SECOND,
+)
+from slo.resources import (
+    ResourceKind,
+)
 from streams.judgement import divisor_of
 from streams.outcomes import IRRELEVANT, OK, UNKNOWN_RESOURCE
 from streams.routes import tags_text

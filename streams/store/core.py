@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import msgspec
 from sqlalchemy import Connection, delete, select, update
 
-from slo.model import Incident, VerdictChange
+from slo.verdict import Incident, VerdictChange
 from streams.deadletter import DeadLetter
 from streams.store import schema
 from streams.store.engine import keep, open_engine

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from slo.model import Alert, Incident, Verdict
+from slo.verdict import Alert, Incident, Verdict
 from streams.batch import Route
 from streams.store import schema
 from streams.store.records import Claimed, History, SeriesRow

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from slo.model import Alert, Incident, Verdict, VerdictChange
 from slo.notice import Notice
+from slo.verdict import Alert, Incident, Verdict, VerdictChange
 from streams.batch import Route
 from streams.deadletter import DeadLetter
 

@@ -16,9 +16,10 @@ import msgspec
 
 from slo import names
 from slo.contract import period
-from slo.model import MINUTE, SLO, Budgeting, Series, Urgency, Verdict
+from slo.model import MINUTE, SLO, Budgeting, Series, Urgency
 from slo.names import PERIOD, TIER, WINDOW, duration
 from slo.policy import Tier, reachable
+from slo.verdict import Verdict
 from tests.alerts.plans import around, fleet, only, series_of
 from tests.alerts.world import HOT_FLOOR, STEP_MS, Value, World, selector
 

@@ -16,18 +16,8 @@ import pytest
 from alerts.rules import rules
 from slo.evaluation import Timing, evaluate
 from slo.ledger import SeriesLedger
-from slo.model import (
-    DAY,
-    MILLIONTHS,
-    MINUTE,
-    SECOND,
-    Alert,
-    Budgeting,
-    Counts,
-    Series,
-    Status,
-    Verdict,
-)
+from slo.model import DAY, MILLIONTHS, MINUTE, SECOND, Budgeting, Counts, Series
+from slo.verdict import Alert, Status, Verdict
 from streams.metrics import EngineCollector, Figures
 from streams.timing import Timings
 from streams.view import SeriesView

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from slo.model import HOUR, MINUTE, Verdict
+from slo.model import HOUR, MINUTE
 from slo.notice import Action, Channel
+from slo.verdict import Verdict
 from streams import pages
 from streams.evaluate import Evaluator
 from streams.partition import partition_of

@@ -15,16 +15,18 @@ from slo.model import (
     MINUTE,
     SECOND,
     SLO,
-    Alert,
-    Cluster,
     Counts,
-    Engine,
-    Resource,
-    ResourceKind,
     Series,
     Urgency,
 )
 from slo.policy import DEFAULT
+from slo.resources import (
+    Cluster,
+    Engine,
+    Resource,
+    ResourceKind,
+)
+from slo.verdict import Alert
 from streams.metrics import EngineCollector, Figures
 from streams.timing import Timings
 from streams.view import SeriesView

@@ -11,7 +11,16 @@ import pytest
 from dbslo.demo import fleet, trace
 from dbslo.demo.trace import Expect, Mode, Signal, Trace, Track, UnknownIncidentError
 from dbslo.demo.traffic import Onset, Record, Span, traffic
-from slo.model import HOUR, MINUTE, SECOND, Cluster, Engine, Inventory
+from slo.model import (
+    HOUR,
+    MINUTE,
+    SECOND,
+)
+from slo.resources import (
+    Cluster,
+    Engine,
+    Inventory,
+)
 
 T0 = 1_794_000_000_000 // MINUTE * MINUTE
 PAYMENTS = Cluster(

@@ -7,8 +7,8 @@ from alerts.delivery import Delivery, Outcome, Told
 from dbslo.demo import trace
 from dbslo.demo.trace import Expect
 from dbslo.demo.verdict import Happened, judge
-from slo.model import Incident, VerdictChange
 from slo.notice import Action, Channel, Notice
+from slo.verdict import Incident, VerdictChange
 
 TRACE = trace.load("razorpay-replicas")
 QUIET = trace.load("lock-queue")

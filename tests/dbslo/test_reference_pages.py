@@ -12,9 +12,11 @@ from dbslo.settings import read_settings
 from dbslo.settings_table import SETTINGS
 from dbslo.trees import read_bytes
 from slo.inventory import read_inventory
-from slo.model import Cluster
 from slo.objects import KINDS, UNUSED
 from slo.reading import Findings
+from slo.resources import (
+    Cluster,
+)
 from slo.specification import ANNOTATIONS
 
 ROOT = Path(__file__).parents[2]

@@ -623,7 +623,7 @@ class Count:
             self._wanted("datadog", metric, kind, name) for kind, name in self._engines
         )
 
-    def _point(  # noqa: PLR0913, PLR0917  # a point has that many sides
+    def _point(  # a point has that many sides
         self,
         metric: str,
         tags: list[str],

@@ -19,8 +19,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from alerts.testing.pagerduty import ROUTING_KEY, PagerDutyServer
 from dbslo.load import load_plan
-from slo.model import Verdict
 from slo.policy import DEFAULT, compressed
+from slo.verdict import Verdict
 from streams.reading import views
 from streams.store import Store
 from streams.topics import topics_of

@@ -22,6 +22,7 @@ from streams.store import Store, WrongTopicError
 from tests.fleet import PLAN
 from tests.real.walk import until
 from tests.streams.bench import LAG, T0, TOPICS, batch, cell
+from tests.streams.flaky import Flaky
 
 pytestmark = pytest.mark.real
 
@@ -84,8 +85,8 @@ class Stage2:
         return self.made(settings, evaluator, clock, lambda _: None)
 
     @contextmanager
-    def running(self) -> Iterator[Any]:
-        worker, stop = self.worker(), Event()
+    def running(self, store: Store | None = None) -> Iterator[Any]:
+        worker, stop = self.worker(store), Event()
         thread = Thread(target=worker.run, args=(stop,))
         thread.start()
         try:
@@ -221,3 +222,17 @@ def test_another_worker_that_took_the_partition_sends_us_back_to_the_store(stage
         stage.write([told(1)])
         stage.read(3)
     assert stage.lag() == [(0, 1, 1), (1, 1, 1)]
+
+
+@pytest.mark.parametrize("fate", ["before", "after"])
+def test_a_store_that_fails_around_a_commit_changes_nothing(stage, fate):
+    """Whether the commit came through nobody knows until it is read back."""
+    flaky = Flaky(str(stage.store._engine.url))
+    flaky.fails = dict.fromkeys(range(1, 40, 2), fate)
+    with stage.running(flaky):
+        for minute in range(6):
+            stage.write([told(minute)])
+            stage.read(2 * minute + 1)
+    flaky.close()
+    assert flaky.failed >= 3
+    assert stage.lag() == [(minute, 1, 1) for minute in range(6)]

@@ -23,7 +23,7 @@ def stream():
     return rows(int(time.time() * 1000) - 900_000)
 
 
-def killed_in_rounds(walk, victim, made, rounds=3):
+def killed_in_rounds(walk, victim, made, rounds=2):
     """Rows come while the victim is killed; all rows so far."""
     sent = []
     for number in range(rounds):
@@ -74,3 +74,22 @@ def test_workers_that_stood_still_come_back_as_zombies_and_change_nothing(walk):
         until("all is counted", lambda: walk.total() >= len(sent))
         until("the zombies have joined again", lambda: shared(walk))
     assert walk.rows() == counted(sent)
+
+
+@pytest.mark.parametrize("stage", ["native", "faust"])
+def test_a_broker_that_crashes_and_comes_back_loses_and_doubles_nothing(
+    fresh_kafka, tmp_path, stage
+):
+    """It is away for longer than a session and a transaction may last."""
+    walk, made, sent = Walk(fresh_kafka, tmp_path), stream(), []
+    with walk.workers("ingest", stage) as started:
+        sent += islice(made, ROUND)
+        walk.send(sent)
+        until("it is under way", lambda: walk.total() > 0)
+        fresh_kafka.kill()
+        fresh_kafka.start()
+        later = list(islice(made, ROUND))
+        walk.send(later)
+        until("all is counted", lambda: walk.total() >= 2 * ROUND)
+        assert all(worker.alive for worker in started)
+    assert walk.rows() == counted([*sent, *later])

@@ -13,8 +13,13 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 from msgspec.structs import replace
 
-from slo.model import Inventory, Series
+from slo.model import (
+    Series,
+)
 from slo.plan import Plan
+from slo.resources import (
+    Inventory,
+)
 from streams.kafka import Connection
 from streams.reading import dump
 from streams.store import Store

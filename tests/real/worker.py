@@ -1,5 +1,6 @@
 """One stage as a process: python -m tests.real.worker STAGE SLOT GIVEN."""
 
+import faulthandler
 import json
 import logging
 import signal
@@ -61,6 +62,7 @@ def main(stage: str, slot: str, text: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     for noisy in ("faust", "aiokafka", "mode"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    faulthandler.register(signal.SIGUSR1)  # kill -USR1 PID: where does it stand?
     given = json.loads(text)
     plan = plan_of(given["prefix"])
     stop = Event()

@@ -14,7 +14,11 @@ from typing import Any
 
 import pytest
 
-from slo.model import Cluster, Engine, Inventory
+from slo.resources import (
+    Cluster,
+    Engine,
+    Inventory,
+)
 from tests.streams.stage import Stage, objective, plan_of
 
 LAG = "AuroraReplicaLag"

@@ -13,10 +13,10 @@ from slo.model import (
     Counts,
     Series,
     SliKind,
-    Status,
 )
 from slo.policy import DEFAULT, Policy
 from slo.stretch import step_ms
+from slo.verdict import Status
 from tests.fleet import CLOUDWATCH_LAG, CLUSTER, INSTANCE, entry, slo
 
 T0 = 1_794_000_000_000 // HOUR * HOUR

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from slo.alert import Step, step
 from slo.ledger import SeriesLedger
-from slo.model import Alert, Status, Verdict
+from slo.verdict import Alert, Status, Verdict
 from tests.slo.made import T0, series_of, status_at
 
 OK, WATCH, TICKET = Verdict.OK, Verdict.WATCH, Verdict.TICKET

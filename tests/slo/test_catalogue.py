@@ -14,18 +14,20 @@ from slo.model import (
     MINUTE,
     SECOND,
     Budgeting,
-    Cluster,
-    Engine,
     Entry,
     Outcome,
     Part,
-    ResourceKind,
     SliKind,
     Stat,
     Urgency,
 )
 from slo.policy import DEFAULT, reachable
 from slo.reading import Findings
+from slo.resources import (
+    Cluster,
+    Engine,
+    ResourceKind,
+)
 
 ENTRIES = catalogue()
 

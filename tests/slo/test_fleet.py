@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from dbslo.load import catalogue
 from slo.fleet import fed_by, feeds_of
-from slo.model import Cluster, Engine, ResourceKind
+from slo.resources import (
+    Cluster,
+    Engine,
+    ResourceKind,
+)
 from tests.slo.written import FLEET, Outcome, spoilt
 
 SLO = """

@@ -5,7 +5,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from slo.incident import dedup_key, groups, join
-from slo.model import Alert, Cluster, Engine, Incident, Verdict
+from slo.resources import (
+    Cluster,
+    Engine,
+)
+from slo.verdict import Alert, Incident, Verdict
 from tests.fleet import PLAN
 from tests.slo.made import T0, series_of
 

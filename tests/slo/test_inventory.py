@@ -2,8 +2,12 @@
 
 import pytest
 
-from slo.model import Engine, Inventory, ResourceKind
 from slo.reading import Findings
+from slo.resources import (
+    Engine,
+    Inventory,
+    ResourceKind,
+)
 from tests.slo.written import FLEET, Outcome, spoilt
 
 

@@ -21,10 +21,10 @@ from slo.model import (
     Counts,
     SliKind,
     Urgency,
-    Verdict,
 )
 from slo.policy import DEFAULT, Policy, compressed
 from slo.stretch import step_ms
+from slo.verdict import Verdict
 from tests.fleet import LAG, LAG_SLO
 from tests.slo.made import T0, series_of
 from tests.slo.plain import plainly

@@ -4,9 +4,10 @@ from fractions import Fraction
 
 import pytest
 
-from slo.model import DAY, HOUR, MINUTE, SECOND, Verdict
+from slo.model import DAY, HOUR, MINUTE, SECOND
 from slo.names import WINDOW_NAMES, duration
 from slo.policy import DEFAULT, Tier, compressed, reachable
+from slo.verdict import Verdict
 
 
 def factors(policy, period_ms):

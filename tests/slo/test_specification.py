@@ -20,12 +20,14 @@ from slo.model import (
     SECOND,
     Budgeting,
     Part,
-    ResourceKind,
     SliKind,
     Stat,
     Urgency,
 )
 from slo.policy import DEFAULT, reachable
+from slo.resources import (
+    ResourceKind,
+)
 from tests.slo.written import (
     BY_REFERENCE,
     COMMITS,

@@ -7,8 +7,14 @@ from dbslo.trees import read_bytes
 from slo.faults import Fault
 from slo.fleet import expand
 from slo.inventory import read_inventory
-from slo.model import SLO, Inventory, Series
+from slo.model import (
+    SLO,
+    Series,
+)
 from slo.reading import Findings
+from slo.resources import (
+    Inventory,
+)
 from slo.specification import Read, read_specifications
 
 FLEET = """

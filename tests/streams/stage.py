@@ -14,12 +14,14 @@ from dbslo.load import catalogue
 from slo.model import (
     SLO,
     Budgeting,
-    Cluster,
-    Engine,
-    Inventory,
     Series,
 )
 from slo.plan import Plan
+from slo.resources import (
+    Cluster,
+    Engine,
+    Inventory,
+)
 from streams.batch import Batch, Mark
 from streams.deadletter import DeadLetter
 from streams.ingest import Ingest

@@ -6,7 +6,13 @@ import msgspec
 import pytest
 
 from slo.faults import SpecificationError
-from slo.model import MINUTE, SECOND, Inventory
+from slo.model import (
+    MINUTE,
+    SECOND,
+)
+from slo.resources import (
+    Inventory,
+)
 from streams.batch import MAX_BATCH_BYTES, Mark, decode
 from streams.envelope import MAX_OUTPUT_BYTES
 from streams.fold import MAX_TAG_SETS

@@ -22,20 +22,22 @@ from slo.model import (
     MINUTE,
     SECOND,
     SLO,
-    Alert,
     Budgeting,
-    Cluster,
     Counts,
-    Engine,
     Entry,
     Feed,
-    Resource,
-    ResourceKind,
     Series,
     SliKind,
     Urgency,
 )
 from slo.policy import DEFAULT
+from slo.resources import (
+    Cluster,
+    Engine,
+    Resource,
+    ResourceKind,
+)
+from slo.verdict import Alert
 from streams.listener import Listener
 from streams.metrics import EngineCollector, Figures
 from streams.timing import Timings
