@@ -1,0 +1,94 @@
+"""What a series' feeds have stated: the facts of each input, by preference."""
+
+from collections.abc import Sequence
+
+from slo.facts import Cell, Cells
+from slo.measure import total_amount
+from slo.model import HOUR, Feed, Input, Part
+
+
+class Reading:
+    """The facts of one input: for each metric, in order of preference, its routes."""
+
+    __slots__ = ("part", "routes")
+
+    def __init__(self, part: Input) -> None:
+        self.part = part
+        self.routes: list[list[Cells]] = [[] for _ in part.metrics]
+
+    def cells(self, start_ms: int, end_ms: int) -> Sequence[Cell]:
+        """The cells of the first metric that has any in [start, end)."""
+        for routes in self.routes:
+            if len(routes) == 1:
+                found = routes[0].between(start_ms, end_ms)
+            else:
+                found = [c for facts in routes for c in facts.between(start_ms, end_ms)]
+            if found:
+                return found
+        return ()
+
+    def amount(self, start_ms: int, end_ms: int) -> int | None:
+        """What the first metric that says anything in [start, end) adds up to.
+
+        None where none does, unless its absence means zero, or where one says that it
+        does not know.
+        """
+        for routes in self.routes:
+            if len(routes) == 1:  # the usual case, and the hot path
+                cells = routes[0].between(start_ms, end_ms)
+                if cells:
+                    return total_amount(cells, self.part, routes[0].period_ms)
+                continue
+            total, stated = 0, False
+            for facts in routes:
+                cells = facts.between(start_ms, end_ms)
+                if cells:
+                    found = total_amount(cells, self.part, facts.period_ms)
+                    if found is None:
+                        return None
+                    total, stated = total + found, True
+            if stated:
+                return total
+        return 0 if self.part.absent == "zero" else None
+
+    def ready(self, start_ms: int) -> None:
+        """Bring evicted pages of a moment back."""
+        for routes in self.routes:
+            for facts in routes:
+                facts.ready(start_ms)
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was ever stated."""
+        return any(self.routes)
+
+
+class FeedReading:
+    """The facts of one feed."""
+
+    __slots__ = ("bad", "feed", "good", "readings", "total")
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.readings = [Reading(part) for part in feed.inputs]
+        self.good = self.of(Part.GOOD)
+        self.bad = self.of(Part.BAD)
+        self.total = self.of(Part.TOTAL)
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was ever stated."""
+        return any(reading.seen for reading in self.readings)
+
+    def of(self, part: Part) -> Reading | None:
+        """The reading that plays a part."""
+        for reading in self.readings:
+            if reading.part.part is part:
+                return reading
+        return None
+
+    def ready(self, start_ms: int, end_ms: int) -> None:
+        """Bring evicted pages of [start, end) back."""
+        for moment in range(start_ms // HOUR * HOUR, end_ms, HOUR):
+            for reading in self.readings:
+                reading.ready(moment)

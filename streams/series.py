@@ -1,0 +1,119 @@
+"""One series in memory: its facts' readings, its ledger, its alert."""
+
+from collections.abc import Callable, Iterable
+
+from slo.evaluation import Timing
+from slo.feeds import FeedReading
+from slo.ledger import SeriesLedger
+from slo.model import BUCKET_MS, Counts, Series
+from slo.recount import FreshnessRecount, recount_of
+from slo.verdict import Alert, Status, Verdict
+from streams.store import id_of
+
+CountRow = tuple[int, int, int, int, int]
+"""(start_ms, good, total, events good, events total); total -1: taken out again."""
+
+GONE = -1
+
+Fetch = Callable[[int, int], bytes | None]
+"""(id of a route or series, page number) to the page as it is stored."""
+
+
+class SeriesState:
+    """One series: its facts' readings, its ledger, its alert."""
+
+    __slots__ = (
+        "alert",
+        "clamped",
+        "feeds",
+        "history_page",
+        "id",
+        "judged_ms",
+        "ledger",
+        "recount",
+        "series",
+        "status",
+        "touched",
+        "unsaved",
+        "verdict",
+    )
+
+    def __init__(self, series: Series, fetch: Fetch) -> None:
+        self.series = series
+        self.id = number = id_of(series.key.encode())
+        self.feeds = [FeedReading(feed) for feed in series.feeds]
+        self.recount = recount_of(series, self.feeds)
+        self.ledger = SeriesLedger(lambda page: fetch(number, page))
+        self.history_page = 0  # the hours before it are summed up in the store
+        self.alert = Alert(series.key)
+        self.verdict = Verdict.UNKNOWN
+        self.status: Status | None = None
+        self.touched: set[int] = set()
+        self.judged_ms = 0
+        self.clamped = 0
+        self.unsaved = False  # its row in the store is out of date
+
+    @property
+    def timing(self) -> Timing:
+        """Cadence and lag of the most preferred feed that has spoken, in ms."""
+        feeds = (feed.feed for feed in self.feeds if feed.seen)
+        feed = next(feeds, self.series.feeds[0])
+        return Timing(feed.cadence_ms, feed.arrival_lag_ms)
+
+    def touch_from(self, start_ms: int, *, tells_age: bool) -> None:
+        """What freshness is measured or guarded by arrived at a moment.
+
+        `tells_age`: it is what is measured, not what guards it.
+        """
+        recount = self.recount
+        if not isinstance(recount, FreshnessRecount):
+            return
+        self.unsaved = True
+        known = recount.first_ms
+        slots = recount.touched(start_ms)
+        end = min(slots.stop, self.judged_ms // recount.step_ms + 1)
+        if tells_age and recount.observe(start_ms) and known is not None:
+            end = max(end, known // recount.step_ms + 1)
+        self.touched.update(range(slots.start, end))
+
+    def judge_to(self, now_ms: int) -> None:
+        """Time has gone on: buckets of freshness that ended by now are judged."""
+        recount = self.recount
+        if not isinstance(recount, FreshnessRecount) or recount.first_ms is None:
+            self.judged_ms = max(self.judged_ms, now_ms)
+            return
+        begin = max(self.judged_ms, recount.first_ms) // recount.step_ms
+        self.judged_ms = max(self.judged_ms, now_ms // BUCKET_MS * BUCKET_MS)
+        self.touched.update(range(begin, -(-self.judged_ms // recount.step_ms)))
+
+    def settle(self) -> list[CountRow]:
+        """Recount what was touched; the rows of the ledger that changed."""
+        changed: list[CountRow] = []
+        self.unsaved = True
+        recount, ledger, step = self.recount, self.ledger, self.recount.step_ms
+        touched = self.touched
+        for slot in sorted(touched) if len(touched) > 1 else touched:
+            found = recount.recount(slot, self.judged_ms)
+            start = slot * step
+            if found is None:
+                if ledger.remove(start):
+                    changed.append((start, 0, GONE, 0, 0))
+                continue
+            self.clamped += found.clamped
+            counts, events = found.counts, found.events
+            if ledger.put(start, counts, events):
+                changed.append(
+                    (start, counts.good, counts.total, events.good, events.total)
+                )
+        self.touched.clear()
+        return changed
+
+    def replay(self, rows: Iterable[CountRow]) -> None:
+        """Put rows of the journal back."""
+        for start, good, total, events_good, events_total in rows:
+            if total == GONE:
+                self.ledger.remove(start)
+            else:
+                self.ledger.put(
+                    start, Counts(good, total), Counts(events_good, events_total)
+                )
