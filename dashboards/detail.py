@@ -42,12 +42,8 @@ from slo.names import duration
 BURN_TITLE = f"Burn rate by window ({TIMES})"
 """The panel that an alert points to."""
 
-SHADES = (
-    "super-light-blue",
-    "light-blue",
-    "blue",
-    "semi-dark-blue",
-    "dark-blue",
+SHADES = tuple(
+    f"{depth}blue" for depth in ("super-light-", "light-", "", "semi-dark-", "dark-")
 )
 
 READING = Size(8, 8)
