@@ -415,7 +415,7 @@ class Count:
 
     def _result(self, result: str, count: int = 1) -> None:
         self.results[self._record.topic, result] += count
-        if result == "dead" and count:
+        if result in ("malformed", "refused") and count:
             record = self._record
             self.letters.add((record.topic, record.partition, record.offset))
 
@@ -428,17 +428,21 @@ class Count:
         if not documents:
             self._result("tombstone")
         for document in documents:
-            if document is BROKEN:
-                self._result("dead")
-            elif document is NULL:
+            if document is NULL:
                 self._result("tombstone")
+            elif document is BROKEN or not isinstance(document, dict):
+                self._result("malformed")
             else:
                 self._document(_looks_like(document, named), document)
 
-    def _document(self, kind: str, document: Any) -> None:
-        if not isinstance(document, dict):
-            self._result("dead")
-        elif kind == "cloudwatch":
+    def _document(self, kind: str, document: dict[str, Any]) -> None:
+        try:
+            self._told(kind, document)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._result("malformed")  # not what the format says
+
+    def _told(self, kind: str, document: dict[str, Any]) -> None:
+        if kind == "cloudwatch":
             self._datum(document)
         elif kind == "datadog":
             self._series(document)
@@ -447,7 +451,7 @@ class Count:
         elif kind == "cdc":
             self._change(document)
         else:
-            self._result("dead")
+            self._result("malformed")
 
     def _believable(self, at: int) -> bool:
         return at - FUTURE <= self._record.arrival <= at + PAST
@@ -474,7 +478,7 @@ class Count:
     ) -> None:
         """One statement: count, sum, min and max as the wire has them."""
         if not self._believable(start) or not _finite(*wire):
-            self._result("dead")
+            self._result("refused")
             return
         count = Fraction(wire[0])
         total, low, high = (
@@ -492,7 +496,7 @@ class Count:
             for one in checked
         )
         if not fits or (low > high and not broken):
-            self._result("dead")
+            self._result("refused")
             return
         resource, metric, tags, period = place
         cells = self._cells[resource, metric][tags, period]
@@ -516,7 +520,7 @@ class Count:
             and isinstance(datum.get("timestamp"), int)
         )
         if not well:
-            self._result("dead")
+            self._result("malformed")
             return
         metric, dimensions = datum["metric_name"], datum["dimensions"]
         whose = {"DBInstanceIdentifier": "instance", "ProxyName": "proxy"}
@@ -563,7 +567,8 @@ class Count:
             return
         series = payload.get("series")
         if not series:
-            self._result("tombstone" if series == [] or not payload else "dead")
+            empty = series == [] or not payload
+            self._result("tombstone" if empty else "malformed")
             return
         for one in series:
             points = one["points"]
@@ -599,31 +604,28 @@ class Count:
         if not self._datadog_reads(name):
             self._result("irrelevant")
             return
-        counter, gauge = metric.get("counter"), metric.get("gauge")
-        if counter and metric["kind"] == "incremental":
-            value = counter["value"]
-        elif gauge and metric["kind"] == "absolute":
-            value = gauge["value"]
-        else:
-            self._result("dead")
+        value = _reading_of(metric)
+        if value is None:
+            self._result("refused")
             return
-        tags = []
-        for tag, values in (metric.get("tags") or {}).items():
-            for one in values if isinstance(values, list) else [values]:
-                if tag != "source_type_name":
-                    tags.append(tag if one is None else f"{tag}:{one}")
+        tags = [
+            tag if one is None else f"{tag}:{one}"
+            for tag, values in (metric.get("tags") or {}).items()
+            for one in (values if isinstance(values, list) else [values])
+            if tag != "source_type_name"
+        ]
         at = self._record.arrival
         if metric.get("timestamp"):
             at = instant(metric["timestamp"])
-        period = metric.get("interval_ms") or 0
-        self._point(name, tags, at, value, period, counter is not None)
+        period, counted = metric.get("interval_ms") or 0, "counter" in metric
+        self._point(name, tags, at, value, period, counted)
 
     def _datadog_reads(self, metric: str) -> bool:
         return any(
             self._wanted("datadog", metric, kind, name) for kind, name in self._engines
         )
 
-    def _point(  # a point has that many sides
+    def _point(
         self,
         metric: str,
         tags: list[str],
@@ -645,10 +647,10 @@ class Count:
         try:
             number = Decimal(value) if isinstance(value, str) else value
         except ArithmeticError:
-            self._result("dead")
+            self._result("refused")
             return
         if not 0 <= period <= DAY:
-            self._result("dead")
+            self._result("refused")
             return
         measure = DATADOG[metric]
         period = period or CADENCE.get(metric, 15 * SECOND)
@@ -704,7 +706,7 @@ class Count:
         flat = change.get("__ts_ms") or change.get("__source_ts_ms")
         is_row = source is not None and op is not None
         if not (is_row or heartbeat or told or ddl or flat):
-            self._result("dead")  # nothing that a connector sends
+            self._result("refused")  # nothing that a connector sends
             return
         self._seen[prefix]["alive"].append((arrival, arrival))
         if is_row or (flat and not heartbeat and not told and not ddl):
@@ -723,7 +725,7 @@ class Count:
         elif op == "r" or snapshot not in (None, False, "false", ""):
             self._result("snapshot")
         elif at <= 0 or not self._believable(at):
-            self._result("dead")
+            self._result("refused")
         elif not self._first_time(prefix, source, change, op):
             self._result("dup")
         else:
@@ -731,7 +733,7 @@ class Count:
             if source.get("table") == "heartbeat":
                 self._beat(prefix, change, at)
             if _position(source) is None:
-                self._result("dead")
+                self._result("refused")
             else:
                 self._rows[prefix].append((arrival, at))
                 self._result("ok")
@@ -781,7 +783,7 @@ class Count:
         if self._believable(at):
             self._seen[prefix]["beat"].append((self._record.arrival, at))
         else:
-            self._result("dead")
+            self._result("refused")
 
     # -- from facts to good and total ----------------------------------------------------
 
@@ -920,6 +922,15 @@ def _budgeted(good: int, total: int, method: str) -> tuple[int, int]:
     if method == "RatioTimeslices":
         return round(Fraction(good, total) * 10**6), 10**6
     return int(good == total), 1
+
+
+def _reading_of(metric: dict[str, Any]) -> Any:
+    """What Vector's counter grew by, or its gauge stands at; None for all others."""
+    if metric.get("counter"):
+        return metric["counter"]["value"] if metric["kind"] == "incremental" else None
+    if metric.get("gauge"):
+        return metric["gauge"]["value"] if metric["kind"] == "absolute" else None
+    return None
 
 
 def _looks_like(document: Any, named: str) -> str:
