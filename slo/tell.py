@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from slo.incident import dedup_key
 from slo.model import Series
 from slo.notice import Action, Burning, Channel, Notice
@@ -45,6 +47,11 @@ def ticket_notice(series: Series, alert: Alert, status: Status) -> Notice:
         changed_ms=status.at_ms,
         burning=(burning(series, status),),
     )
+
+
+def withdrawn(notice: Notice, now_ms: int) -> Notice:
+    """The notice of something that nobody measures any more: closed."""
+    return msgspec.structs.replace(notice, action=Action.RESOLVE, changed_ms=now_ms)
 
 
 def burning(series: Series, status: Status) -> Burning:

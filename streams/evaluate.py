@@ -16,8 +16,9 @@ from threading import RLock
 import msgspec
 
 from slo.model import BUCKET_MS
+from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
-from slo.verdict import Incident, VerdictChange
+from slo.verdict import Alert, Incident, VerdictChange
 from streams.batch import Batch
 from streams.frontier import Frontier
 from streams.image import Image
@@ -35,7 +36,7 @@ from streams.series import CountRow
 from streams.store import Change, Extras, FencedError, Progress, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view
-from streams.watch import Told, Watch
+from streams.watch import Orphans, Told, Watch
 
 FRONTIER_MS = 1_000
 """The frontier is saved at least this often, by stage 2's clock."""
@@ -80,6 +81,8 @@ class Evaluator:
         self._frontier = Frontier(topics, self._clusters)
         self._grid: dict[str, int] = {}
         self._stale: dict[str, str] = {}
+        self._orphans = Orphans((), ())
+        self._reconciled = True
         self._journal_bytes = 0
         self._saved_ms = 0
         self._checkpoint_ms = 0
@@ -113,7 +116,19 @@ class Evaluator:
         self._frontier = found.frontier
         self._watch.incidents = {one.key: one for one in found.incidents}
         self._grid, self._stale = {}, {}
+        self._orphans = Orphans(found.orphans, self._open_tickets(found.orphans))
+        self._reconciled = False
         self._image = found.image
+
+    def _open_tickets(self, orphans: Sequence[Alert]) -> list[Notice]:
+        gone = {alert.series for alert in orphans}
+        return [
+            letter.notice
+            for letter in (self.store.letters() if gone else ())
+            if letter.notice.channel is Channel.TICKET
+            and letter.notice.action is Action.TRIGGER
+            and {f"{b.slo}/{b.resource}" for b in letter.notice.burning} & gone
+        ]
 
     def revoked(self) -> None:
         """Let the partition go; nothing is written, the store has it all."""
@@ -140,6 +155,10 @@ class Evaluator:
             told = Told()
             changed: dict[str, list[CountRow]] = {}
             self._frontier.hear(batches, clock_ms)
+            if judge and not self._reconciled:
+                at_ms = self._frontier.latest() or clock_ms
+                self._watch.reconcile(image.series.values(), at_ms, self._orphans, told)
+                self._reconciled = True
             for batch in batches:
                 due, rows = self._walk(image, batch)
                 for key, some in rows.items():

@@ -7,7 +7,7 @@ import msgspec
 
 from slo.model import BUCKET_MS
 from slo.plan import Plan
-from slo.verdict import Incident
+from slo.verdict import Alert, Incident, Verdict
 from streams.frontier import Frontier, Saved
 from streams.image import RESIDENT_HOURS, Image
 from streams.pages import load
@@ -17,11 +17,15 @@ from streams.view import SeriesView, view
 
 
 class Partition(NamedTuple):
-    """A partition as committed: its image, how far it has read, open incidents."""
+    """A partition as committed: its image, how far it has read, open incidents.
+
+    `orphans` are alerts of series that the plan no longer has.
+    """
 
     image: Image
     frontier: Frontier
     incidents: list[Incident]
+    orphans: list[Alert]
 
 
 def read_partition(
@@ -43,7 +47,11 @@ def read_partition(
         for state in states:
             state.judged_ms = now // BUCKET_MS * BUCKET_MS
     still_open = [one for one in history.incidents if one.resolved_ms is None]
-    return Partition(image, frontier, still_open)
+    alerts = [claimed.alert for claimed in history.alerts]
+    orphans = [
+        a for a in alerts if a.level is not Verdict.OK and a.series not in image.series
+    ]
+    return Partition(image, frontier, still_open, orphans)
 
 
 def partitions(plan: Plan, store: Store, topics: Topics) -> Iterator[Partition]:

@@ -1,6 +1,7 @@
 """Watching the series of a partition: verdicts, alerts, incidents, what to tell."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from slo.alert import Step, step
 from slo.evaluation import Judge
@@ -8,8 +9,8 @@ from slo.incident import groups, join
 from slo.model import Series
 from slo.notice import Notice
 from slo.policy import Policy
-from slo.tell import page_notice, ticket_notice
-from slo.verdict import Incident, Status, Verdict, VerdictChange
+from slo.tell import page_notice, ticket_notice, withdrawn
+from slo.verdict import Alert, Incident, Status, Verdict, VerdictChange
 from streams.series import SeriesState
 from streams.store import Claimed
 from streams.verdicts import change_line
@@ -28,6 +29,13 @@ class Told:
 
     def __bool__(self) -> bool:
         return bool(self.alerts or self.notices)
+
+
+class Orphans(NamedTuple):
+    """Alerts of series that the plan no longer has, and their open tickets."""
+
+    alerts: Sequence[Alert]
+    tickets: Sequence[Notice]
 
 
 class Watch:
@@ -57,6 +65,31 @@ class Watch:
                 turned.add(state.series.key)
         if turned:
             self._join(states, turned, at_ms, told)
+
+    def reconcile(
+        self, states: Iterable[SeriesState], at_ms: int, orphans: Orphans, told: Told
+    ) -> None:
+        """After a start: close what the plan no longer has.
+
+        An incident whose members are gone, or no longer at page, resolves; so do the
+        tickets of series that are gone.
+        """
+        by_key = {state.series.key: state for state in states}
+        for key, known in self.incidents.items():
+            members = [
+                by_key[series.key]
+                for series in self._groups.get(key, ())
+                if series.key in by_key
+            ]
+            found = join(known, [(s.series, s.alert) for s in members], at_ms)
+            if found is not None and found != known:
+                told.incidents[key] = found
+                told.notices[key] = page_notice(found, _burning(found, members), at_ms)
+        self.incidents.update(told.incidents)
+        for alert in orphans.alerts:
+            told.alerts[alert.series] = Claimed(Alert(alert.series), Verdict.OK)
+        for notice in orphans.tickets:
+            told.notices[notice.key] = withdrawn(notice, at_ms)
 
     def _join(
         self, states: Sequence[SeriesState], turned: set[str], at_ms: int, told: Told

@@ -15,6 +15,7 @@ from streams.store.history import incident_of, read_history
 from streams.store.outbox import SqlOutbox, put_notices
 from streams.store.records import Change, History, Progress, SourceOffset
 from streams.store.steps import (
+    drop_told,
     fence,
     same_topic,
     write_alerts,
@@ -88,6 +89,8 @@ class Store(SqlOutbox):
             write_alerts(connection, mine.partition, change)
             put_notices(connection, change.notices, change.clock_ms)
             write_extras(connection, change.extras)
+            if change.checkpoint is not None:
+                drop_told(connection, change.clock_ms)
         return msgspec.structs.replace(mine, next=change.after)
 
     # -- reading back --------------------------------------------------------------

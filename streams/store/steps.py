@@ -3,11 +3,21 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from slo.model import DAY
 from streams.store import schema
 from streams.store.engine import Rows, keep, upsert
 from streams.store.records import Change, Checkpoint, Extras, Progress
+
+CHANGES_KEPT_MS = 92 * DAY
+"""Changes of verdict are kept for a quarter."""
+
+LETTERS_KEPT_MS = 31 * DAY
+"""Settled states of the outbox; one that is wanted again begins anew."""
+
+DEAD_LETTERS_KEPT = 10_000
+"""Dead letters of embedded runs; Kafka's retention bounds those of real ones."""
 
 
 class FencedError(Exception):
@@ -131,12 +141,31 @@ def write_alerts(connection: Connection, partition: int, change: Change) -> None
         connection.execute(schema.verdict_change.insert(), lines)
 
 
+def drop_told(connection: Connection, clock_ms: int) -> None:
+    """Step 5, at a checkpoint: forget what was told long ago."""
+    told, letters = schema.verdict_change, schema.outbox
+    connection.execute(delete(told).where(told.c.at_ms < clock_ms - CHANGES_KEPT_MS))
+    connection.execute(
+        delete(letters).where(
+            letters.c.settled == letters.c.version,
+            letters.c.queued_ms < clock_ms - LETTERS_KEPT_MS,
+        )
+    )
+
+
 def write_extras(connection: Connection, extras: Extras | None) -> None:
     """Step 4: what an embedded run saves along."""
     if extras is None:
         return
     sources = [{"run": extras.run, **msgspec.structs.asdict(s)} for s in extras.sources]
     upsert(connection, schema.source_offset, sources)
+    if sources:
+        table = schema.source_offset
+        connection.execute(delete(table).where(table.c.run != extras.run))
     letters = [msgspec.structs.asdict(letter) for letter in extras.dead_letters]
     if letters:
-        connection.execute(schema.dead_letter.insert(), letters)
+        table = schema.dead_letter
+        connection.execute(table.insert(), letters)
+        newest = connection.scalar(select(func.max(table.c.id)))
+        oldest = (newest or 0) - DEAD_LETTERS_KEPT
+        connection.execute(delete(table).where(table.c.id <= oldest))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from slo.model import HOUR, MINUTE
@@ -106,6 +107,19 @@ def test_an_incident_in_the_store_survives_a_restart(bench):
     (lag,) = [v for v in views(PLAN, bench.store, TOPICS) if v.series.slo.name == "lag"]
     assert lag.status.verdict is Verdict.PAGE
     assert lag.alert.level is Verdict.PAGE
+
+
+def test_an_slo_that_is_withdrawn_takes_its_incident_and_ticket_with_it(bench):
+    broken(bench, 60, 30, 80)
+    kept = [s for s in PLAN.series if s.slo.name == "connect"]
+    left = msgspec.structs.replace(PLAN, series=tuple(kept))
+    bench.evaluator = Evaluator(left, bench.store, TOPICS)
+    bench.next = bench.evaluator.assigned()
+    bench.apply(batch(T0 + 2 * HOUR, []))
+    assert bench.evaluator.open_incidents == []
+    assert {t.notice.action for t in bench.store.letters()} == {Action.RESOLVE}
+    (incident,) = bench.store.incidents()
+    assert incident.resolved_ms is not None
 
 
 def test_an_input_of_ours_that_gives_no_mark_is_unknown_not_bad(bench):
