@@ -8,7 +8,7 @@ from slo.facts import Cell as Fact
 from slo.facts import join
 from streams.batch import Route
 from streams.judgement import Stats
-from streams.packing import Frame, Packer
+from streams.packing import NOT_ENTERED, Frame, Page, Pages, encode_into
 from streams.routes import MAX_TAGS_CHARACTERS
 from streams.table import Want
 
@@ -21,18 +21,16 @@ MAX_ROUTES: Final = 200_000
 TOO_MANY_TAG_SETS: Final = "too_many_tag_sets"
 TAGS_TOO_LONG: Final = "tags_too_long"
 
-
 STATS_BYTES: Final = 4 * 9
 """What count, sum, min and max take at the end of an encoded cell."""
 
 _encoder = msgspec.msgpack.Encoder()
-encode_into = _encoder.encode_into
 
 
 class Track:
     """What was stated under one route since the last flush.
 
-    A statement that is newer than all before goes straight to the batch: `last_ms` is
+    A statement that is newer than all before goes straight to a page: `newest_ms` is
     its period, `end` where it ends there. Others are held in `cells` (by period: cell
     and arrival), joined, until the flush. `deltas`: good and total by bucket.
     """
@@ -41,20 +39,23 @@ class Track:
         "cells",
         "deltas",
         "end",
-        "last_ms",
+        "newest_ms",
         "number",
-        "packed",
-        "packer",
+        "packed_route",
+        "page",
+        "pages",
         "sentinels",
+        "turn",
     )
 
-    def __init__(self, want: Want, route: Route, packer: Packer) -> None:
-        self.packed = msgspec.msgpack.encode(route)
-        self.packer = packer
+    def __init__(self, want: Want, route: Route, pages: Pages, turn: int) -> None:
+        self.packed_route = msgspec.msgpack.encode(route)
         self.sentinels = want.bounds.sentinels
-        self.number = -1
-        self.last_ms = -1
-        self.end = -1
+        self.pages = pages
+        self.turn = turn
+        self.page = Page()
+        self.number = self.newest_ms = NOT_ENTERED
+        self.end = 0
         self.cells: dict[int, tuple[Fact, int]] = {}
         self.deltas: dict[int, tuple[int, int]] = {}
 
@@ -73,42 +74,40 @@ class Track:
         have been stated before.
         """
         number = self.number
-        packer = self.packer
         if number < 0:
-            number = packer.enter(self)
+            number = self.pages.enter(self)
+        page = self.page
         cell = (number, start_ms, arrival_ms, samples, total, low, high)
-        if start_ms > self.last_ms:
-            encode_into(cell, packer.cells, -1)
-            packer.cell_count += 1
-            self.last_ms = start_ms
-            self.end = len(packer.cells)
+        if start_ms > self.newest_ms:
+            encode_into(cell, page.cells, -1)
+            page.cell_count += 1
+            self.newest_ms = start_ms
+            self.end = len(page.cells)
             return True
-        last = packer.cells[self.end - STATS_BYTES : self.end]
-        return start_ms == self.last_ms and last == _encoder.encode(cell)[-STATS_BYTES:]
-
-    def put(self, cell: Fact, arrival_ms: int) -> None:
-        """Write a statement into the batch."""
-        self.packer.turn_if_full()
-        number = self.number if self.number >= 0 else self.packer.enter(self)
-        self.packer.put((number, cell[0], arrival_ms, *cell[1:]))
+        last = page.cells[self.end - STATS_BYTES : self.end]
+        return start_ms == self.newest_ms and (
+            last == _encoder.encode(cell)[-STATS_BYTES:]
+        )
 
     def flush(self) -> None:
         """Write all that is held into the batch."""
         for cell, arrival_ms in self.cells.values():
-            self.put(cell, arrival_ms)
+            self.pages.make_room()
+            number = self.number if self.number >= 0 else self.pages.enter(self)
+            self.page.put((number, cell[0], arrival_ms, *cell[1:]))
         self.cells.clear()
         for bucket_ms, (good, total) in self.deltas.items():
-            self.packer.turn_if_full()
-            number = self.number if self.number >= 0 else self.packer.enter(self)
-            self.packer.deltas.append((number, bucket_ms, good, total))
+            self.pages.make_room()
+            number = self.number if self.number >= 0 else self.pages.enter(self)
+            self.page.deltas.append((number, bucket_ms, good, total))
         self.deltas.clear()
 
 
 class Fold:
-    """All tracks, and the batches in the making, one for each output partition."""
+    """All tracks, and the batches in the making, for each output partition."""
 
     def __init__(self, partitions: int, wants: int) -> None:
-        self._packers = [Packer() for _ in range(partitions)]
+        self._pages = [Pages() for _ in range(partitions)]
         self._holding: list[Track] = []
         self._tracks: dict[tuple[str, str, int, str], Track] = {}
         self._tag_sets: dict[tuple[str, str], int] = {}
@@ -127,8 +126,8 @@ class Fold:
             return TOO_MANY_TAG_SETS
         self._tag_sets[key[:2]] = sets + 1
         route = Route(want.resource, want.signal, tags, period_ms)
-        found = Track(want, route, self._packers[want.partition])
-        self._tracks[key] = found
+        pages = self._pages[want.partition]
+        found = self._tracks[key] = Track(want, route, pages, len(self._tracks))
         return found
 
     def state(self, track: Track, start_ms: int, stats: Stats, arrival_ms: int) -> None:
@@ -153,9 +152,9 @@ class Fold:
             self._holding.append(track)
 
     def make_room(self) -> None:
-        """Begin new batches where the present ones are full; between slabs' pieces."""
-        for packer in self._packers:
-            packer.turn_if_full()
+        """Begin new pages where the present ones are full; between a slab's pieces."""
+        for pages in self._pages:
+            pages.make_room()
 
     def flush(self, frame: Frame) -> list[tuple[int, bytes]]:
         """The encoded batches, at least one for every partition; empty afterwards."""
@@ -164,8 +163,8 @@ class Fold:
         self._holding.clear()
         return [
             (partition, payload)
-            for partition, packer in enumerate(self._packers)
-            for payload in packer.flush(frame)
+            for partition, pages in enumerate(self._pages)
+            for payload in pages.flush(frame)
         ]
 
     def clear(self) -> None:
@@ -174,5 +173,5 @@ class Fold:
             track.cells.clear()
             track.deltas.clear()
         self._holding.clear()
-        for packer in self._packers:
-            packer.clear()
+        for pages in self._pages:
+            pages.clear()

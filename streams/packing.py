@@ -4,17 +4,19 @@ Encoding a cell costs less than keeping it until the flush. So a batch grows as 
 it is sealed with its frame (worker, marks, inputs) when it is handed over.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
 from streams.batch import MAX_BATCH_BYTES, SCHEMA_VERSION, Cell, Delta, Mark
 
 MARGIN_BYTES: Final = 96 * 1024
-"""What may be added between two looks at a batch's size: a piece of a slab."""
+"""What may be added between two looks at a page's size: a piece of a slab."""
 
 DELTA_BYTES: Final = 34
+MAX_PAGES: Final = 64
+NOT_ENTERED: Final = -1
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -32,6 +34,16 @@ class Frame(msgspec.Struct, frozen=True):
         return sum(len(name.encode()) + 32 for name in names)
 
 
+class Entered(Protocol):
+    """Whose statements stand in a page; `turn` spreads them over pages."""
+
+    packed_route: bytes
+    turn: int
+    page: "Page"
+    number: int
+    newest_ms: int
+
+
 class _Sealed(msgspec.Struct, array_like=True):
     """`streams.batch.Batch`, with the long columns already encoded."""
 
@@ -46,101 +58,114 @@ class _Sealed(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
+encode_into = _encoder.encode_into
 
 
-class Packer:
-    """The batches of one output partition since the last flush.
+class Page:
+    """One batch in the making. `cells` and `cell_count` are open to the hot path."""
 
-    `cells` and `cell_count` are open to the hot path of a source, which appends to
-    them itself. Whoever is entered (it has `packed`, `number`, `last_ms`) is reset when
-    the batch is finished.
-    """
-
-    __slots__ = (
-        "_entered",
-        "_finished",
-        "_routes",
-        "cell_count",
-        "cells",
-        "deltas",
-        "room",
-    )
+    __slots__ = ("_entered", "_routes", "cell_count", "cells", "deltas")
 
     def __init__(self) -> None:
         self.cells = bytearray()
         self.cell_count = 0
         self.deltas: list[Delta] = []
-        self.room = MAX_BATCH_BYTES - MARGIN_BYTES
         self._routes = bytearray()
-        self._entered: list[Any] = []
-        self._finished: list[_Sealed] = []
+        self._entered: list[Entered] = []
 
-    def enter(self, track: Any) -> int:
-        """Give a track its number in the present batch."""
-        if len(self.cells) + len(self._routes) > self.room:
-            self._turn()
-        self._routes += track.packed
-        track.number = number = len(self._entered)
+    @property
+    def size(self) -> int:
+        """The bytes of its statements, at most."""
+        return len(self.cells) + len(self._routes) + DELTA_BYTES * len(self.deltas)
+
+    def enter(self, track: Entered) -> int:
+        """Give a route its number here."""
+        number = len(self._entered)
+        self._routes += track.packed_route
         self._entered.append(track)
+        track.page, track.number = self, number
         return number
 
     def put(self, cell: Cell) -> None:
-        """Append a cell, whose number the present batch gave."""
-        _encoder.encode_into(cell, self.cells, -1)
+        """Append a cell, whose number this page gave."""
+        encode_into(cell, self.cells, -1)
         self.cell_count += 1
 
-    def turn_if_full(self) -> None:
-        """Begin a new batch where the present one is full."""
-        if self._size() > self.room:
-            self._turn()
-
-    def _size(self) -> int:
-        return len(self.cells) + len(self._routes) + DELTA_BYTES * len(self.deltas)
-
-    def _turn(self) -> None:
-        self._finished.append(
-            _Sealed(
-                version=SCHEMA_VERSION,
-                worker="",
-                flushed_ms=0,
-                marks=(),
-                inputs={},
-                routes=_array(len(self._entered), self._routes),
-                cells=_array(self.cell_count, self.cells),
-                deltas=self.deltas,
-            )
-        )
-        self._begin()
-
-    def _begin(self) -> None:
+    def close(self) -> None:
+        """Nothing more is written here: who comes again has to enter another."""
         for track in self._entered:
-            track.number = track.last_ms = -1
-        self._entered.clear()
-        self._routes.clear()
-        self.cells.clear()
-        self.cell_count = 0
-        self.deltas = []
+            track.number = track.newest_ms = NOT_ENTERED
 
-    def flush(self, frame: Frame) -> Iterator[bytes]:
+    def sealed(self, frame: Frame, marks: Sequence[Mark]) -> bytes:
+        """The encoded batch."""
+        sealed = _Sealed(
+            version=SCHEMA_VERSION,
+            worker=frame.worker,
+            flushed_ms=frame.flushed_ms,
+            marks=marks,
+            inputs=frame.inputs,
+            routes=_array(len(self._entered), self._routes),
+            cells=_array(self.cell_count, self.cells),
+            deltas=self.deltas,
+        )
+        return _encoder.encode(sealed)
+
+
+class Pages:
+    """The pages of one output partition since the last flush.
+
+    Where a flush needs several, they are open side by side, each for its share of the
+    routes: so that a route need not be written into every one of them.
+    """
+
+    def __init__(self) -> None:
+        self._room = MAX_BATCH_BYTES - MARGIN_BYTES
+        self._open = [Page()]
+        self._full: list[Page] = []
+
+    def enter(self, track: Entered) -> int:
+        """Give a route its number in the page that is its own."""
+        share = track.turn % len(self._open)
+        page = self._open[share]
+        if page.size > self._room:
+            page = self._turn(share)
+        return page.enter(track)
+
+    def make_room(self) -> None:
+        """Begin anew where a page is full."""
+        for share, page in enumerate(self._open):
+            if page.size > self._room:
+                self._turn(share)
+
+    def _turn(self, share: int) -> Page:
+        self._open[share].close()
+        self._full.append(self._open[share])
+        self._open[share] = page = Page()
+        return page
+
+    def flush(self, frame: Frame) -> list[bytes]:
         """At least one encoded batch.
 
         Where there are several, the last alone carries the marks: before it is read,
         not everything up to them is.
         """
-        self.room = MAX_BATCH_BYTES - MARGIN_BYTES - frame.size
-        self._turn()
-        finished, self._finished = self._finished, []
-        for batch in finished:
-            batch.worker, batch.flushed_ms = frame.worker, frame.flushed_ms
-            batch.inputs = frame.inputs
-        finished[-1].marks = frame.marks
-        for batch in finished:
-            yield _encoder.encode(batch)
+        pages = self._full + [page for page in self._open if page.size] or [Page()]
+        payloads = [page.sealed(frame, ()) for page in pages[:-1]]
+        payloads.append(pages[-1].sealed(frame, frame.marks))
+        size = sum(page.size for page in pages)
+        self._room = MAX_BATCH_BYTES - MARGIN_BYTES - frame.size
+        self._begin(min(1 + size // self._room, MAX_PAGES))
+        return payloads
 
     def clear(self) -> None:
         """Drop everything."""
-        self._finished = []
-        self._begin()
+        self._begin(1)
+
+    def _begin(self, pages: int) -> None:
+        for page in self._open:
+            page.close()
+        self._open = [Page() for _ in range(pages)]
+        self._full = []
 
 
 def _array(length: int, items: bytearray) -> msgspec.Raw:
