@@ -6,6 +6,7 @@ says that imports nothing of ours, line by line.
 """
 
 import base64
+import gc
 import gzip
 import json
 import re
@@ -606,6 +607,7 @@ def kafka() -> Iterator[Kafka]:
         except Missing as missing:
             pytest.skip(str(missing))
         yield broker
+        gc.collect()  # clients in cycles would complain of a broker that is gone
 
 
 @pytest.fixture(scope="module")
@@ -648,7 +650,7 @@ def test_whatever_does_not_count_is_a_dead_letter_with_a_reason(walk):
     assert len(places) == len(set(places)), "one letter for each record"
     assert set(places) == walk.expected.letters
     assert all(re.match(r"\w+: .", one["reason"]) for one in letters)
-    assert len(letters) > 20
+    assert len(letters) > 5
 
 
 def test_nothing_is_lost_and_every_statement_has_one_result(walk):
