@@ -51,11 +51,11 @@ class _Values(msgspec.Struct, gc=False):
 
 
 class Datum(msgspec.Struct, gc=False):
-    """The fields that an SLI needs. `dimensions` stay raw: they are looked up."""
+    """The fields that an SLI needs."""
 
     namespace: str
     metric_name: str
-    dimensions: msgspec.Raw
+    dimensions: dict[str, str]
     timestamp: int
     value: _Values
     unit: str = ""
@@ -97,7 +97,6 @@ class _Line:
 
 
 _decoder = msgspec.json.Decoder(Datum)
-_dimensions = msgspec.json.Decoder(dict[str, str])
 
 
 class CloudWatch:
@@ -105,10 +104,11 @@ class CloudWatch:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._lines: dict[str, dict[bytes, _Line]] = {
-            metric: {} for _, metric in intake.table.cloudwatch
+        self._lines: dict[str, tuple[str, dict[str | None, _Line]]] = {
+            metric: (shapes[0].identity, {})
+            for (_, metric), shapes in intake.table.cloudwatch.items()
         }
-        self._others: dict[tuple[str | bytes, ...], _Line] = {}
+        self._others: dict[tuple[object, ...], _Line] = {}
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single documents in."""
@@ -138,18 +138,22 @@ class CloudWatch:
             except UNDECODABLE as error:
                 outcomes.undecoded.append((index, str(error)))
                 continue
-            lines = lines_of(datum.metric_name)
-            if lines is None:
+            wanted = lines_of(datum.metric_name)
+            if wanted is None:
                 continue
-            line = lines.get(bytes(datum.dimensions))
+            identity, lines = wanted
+            line = lines.get(datum.dimensions.get(identity))
             if (
                 line is None
+                or len(datum.dimensions) != 1
                 or line.unit != datum.unit
                 or line.region != datum.region
                 or line.account_id != datum.account_id
                 or line.namespace != datum.namespace
             ):
                 line = self._other(datum)
+                if line is None:
+                    continue
             wire, divisor, start_ms = datum.value, line.divisor, datum.timestamp
             low, high, total = (
                 wire.min / divisor,
@@ -179,57 +183,55 @@ class CloudWatch:
         one = Statement(datum.metric_name, datum.timestamp, stats, index, arrival_ms)
         self._intake.state(line.target, one, outcomes)
 
-    def _other(self, datum: Datum) -> _Line:
+    def _other(self, datum: Datum) -> _Line | None:
         """The line of an identity that the hot path does not find.
 
-        It is new, or not the first of its metric and dimensions: another account,
-        region, namespace or unit.
+        It is new, or has several dimensions, or is not the first with its name: another
+        account, region, namespace or unit. None where nobody asks for its dimensions.
         """
-        dimensions = bytes(datum.dimensions)
+        metric, dimensions = datum.metric_name, datum.dimensions
+        shapes = [
+            shape
+            for shape in self._intake.table.cloudwatch.get(
+                (datum.namespace, metric), ()
+            )
+            if shape.names == dimensions.keys()
+        ]
+        if not shapes:
+            return None
         key = (
-            datum.metric_name,
-            dimensions,
-            datum.namespace,
-            datum.unit,
-            datum.account_id,
-            datum.region,
+            *(metric, datum.namespace, datum.unit, datum.account_id, datum.region),
+            frozenset(dimensions.items()),
         )
         found = self._others.get(key)
         if found is None:
-            if len(self._others) >= self._intake.most_known:
-                self._others.clear()
-                for lines in self._lines.values():
-                    lines.clear()
-            found = self._others[key] = _Line(datum, self._resolve(datum))
-            if found.target.track is not None:
-                self._lines[datum.metric_name].setdefault(dimensions, found)
+            self._forget_some()
+            found = self._others[key] = _Line(datum, self._resolve(datum, shapes))
+            identity, lines = self._lines[metric]
+            if found.target.track is not None and [*dimensions] == [identity]:
+                lines.setdefault(dimensions[identity], found)
         return found
 
-    def _resolve(self, datum: Datum) -> Target:
-        try:
-            dimensions = _dimensions.decode(datum.dimensions)
-        except UNDECODABLE:
-            return Target("dimensions_are_no_text")
-        shapes = self._intake.table.cloudwatch.get(
-            (datum.namespace, datum.metric_name), ()
-        )
-        want = self._wanted(shapes, dimensions)
+    def _forget_some(self) -> None:
+        if len(self._others) >= self._intake.most_known:
+            self._others.clear()
+            for _, lines in self._lines.values():
+                lines.clear()
+
+    def _resolve(self, datum: Datum, shapes: list[Shape]) -> Target:
+        want = self._wanted(shapes, datum.dimensions)
         if isinstance(want, str):
             return Target(want)
-        tags = [tag(name, value) for name, value in dimensions.items()]
+        tags = [tag(name, value) for name, value in datum.dimensions.items()]
         tags += [tag("account", datum.account_id), tag("region", datum.region)]
         track = self._intake.fold.track(want, tags_text(tags), want.period_ms)
         if isinstance(track, str):
             return Target(track)
         return Target(OK, track, want.bounds, _divisor(datum.unit, want))
 
-    def _wanted(
-        self, shapes: list[Shape] | tuple[()], dimensions: dict[str, str]
-    ) -> Want | str:
+    def _wanted(self, shapes: list[Shape], dimensions: dict[str, str]) -> Want | str:
         outcome = IRRELEVANT
         for shape in shapes:
-            if shape.names != dimensions.keys():
-                continue
             name = dimensions[shape.identity]
             want = shape.wants.get(name)
             if want is not None:

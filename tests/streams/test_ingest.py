@@ -253,7 +253,7 @@ def test_new_names_without_end_are_counted_and_forgotten():
     assert stage.results("cloudwatch") == {"unknown_resource": 120_000}
     assert len(stage.ingest.unknown_resources) == MAX_UNKNOWN_NAMES
     source = stage.ingest._sources["cloudwatch"]
-    assert sum(len(lines) for lines in source._lines.values()) <= 100_000
+    assert sum(len(lines) for _, lines in source._lines.values()) <= 100_000
     assert len(source._others) <= 100_000
     assert len(stage.add("cloudwatch", datum()).flush().of(*LAG)) == 1
 
