@@ -363,7 +363,8 @@ class Count:
     silence is judged.
 
     Afterwards `lines` is the ledger, `results` what became of every statement, by
-    topic, and `letters` which records held something that does not count.
+    topic, `letters` which records held something that does not count, and `broken` which
+    of them hold bytes that are no JSON, of which nobody can say how many parts they are.
     """
 
     def __init__(
@@ -377,6 +378,7 @@ class Count:
     ) -> None:
         self.results: Counter[tuple[str, str]] = Counter()
         self.letters: set[tuple[str, int, int]] = set()
+        self.broken: set[tuple[str, int, int]] = set()
         self.ledger: dict[tuple[str, int], tuple[int, int]] = {}
         self._fleet, self._slos = fleet, slos
         self._formats, self._until = formats, until
@@ -411,13 +413,17 @@ class Count:
             if total
         )
 
+    @property
+    def _place(self) -> tuple[str, int, int]:
+        record = self._record
+        return record.topic, record.partition, record.offset
+
     # -- records -----------------------------------------------------------------------
 
     def _result(self, result: str, count: int = 1) -> None:
         self.results[self._record.topic, result] += count
-        if result in ("malformed", "refused") and count:
-            record = self._record
-            self.letters.add((record.topic, record.partition, record.offset))
+        if result == "dead" and count:
+            self.letters.add(self._place)
 
     def _take(self) -> None:
         topic, value = self._record.topic, self._record.value
@@ -431,7 +437,8 @@ class Count:
             if document is NULL:
                 self._result("tombstone")
             elif document is BROKEN or not isinstance(document, dict):
-                self._result("malformed")
+                self.broken.add(self._place)
+                self.letters.add(self._place)
             else:
                 self._document(_looks_like(document, named), document)
 
@@ -439,7 +446,7 @@ class Count:
         try:
             self._told(kind, document)
         except (KeyError, TypeError, ValueError, AttributeError):
-            self._result("malformed")  # not what the format says
+            self._result("dead")  # not what the format says
 
     def _told(self, kind: str, document: dict[str, Any]) -> None:
         if kind == "cloudwatch":
@@ -451,7 +458,7 @@ class Count:
         elif kind == "cdc":
             self._change(document)
         else:
-            self._result("malformed")
+            self._result("dead")
 
     def _believable(self, at: int) -> bool:
         return at - FUTURE <= self._record.arrival <= at + PAST
@@ -478,7 +485,7 @@ class Count:
     ) -> None:
         """One statement: count, sum, min and max as the wire has them."""
         if not self._believable(start) or not _finite(*wire):
-            self._result("refused")
+            self._result("dead")
             return
         count = Fraction(wire[0])
         total, low, high = (
@@ -496,7 +503,7 @@ class Count:
             for one in checked
         )
         if not fits or (low > high and not broken):
-            self._result("refused")
+            self._result("dead")
             return
         resource, metric, tags, period = place
         cells = self._cells[resource, metric][tags, period]
@@ -520,7 +527,7 @@ class Count:
             and isinstance(datum.get("timestamp"), int)
         )
         if not well:
-            self._result("malformed")
+            self._result("dead")
             return
         metric, dimensions = datum["metric_name"], datum["dimensions"]
         whose = {"DBInstanceIdentifier": "instance", "ProxyName": "proxy"}
@@ -528,6 +535,8 @@ class Count:
         kind, name = whose.get(only, ""), dimensions.get(only)
         if datum["namespace"] != "AWS/RDS" or not self._read_at_all(metric, kind):
             self._result("irrelevant")
+        elif not isinstance(name, str):
+            self._result("dead")
         elif (kind, name) not in self._engines:
             self._result("unknown_resource")
         elif not self._wanted("cloudwatch", metric, kind, name):
@@ -566,31 +575,33 @@ class Count:
             self._result("irrelevant")  # what Agents send to other endpoints
             return
         series = payload.get("series")
-        if not series:
-            empty = series == [] or not payload
-            self._result("tombstone" if empty else "malformed")
+        if series == [] or not payload:
+            self._result("tombstone")
+        elif not isinstance(series, list):
+            self._result("dead")
+        else:
+            for one in series:
+                self._one_series(one)
+
+    def _one_series(self, one: Any) -> None:
+        if not _is_series(one):
+            self._result("dead")
             return
-        for one in series:
-            points = one["points"]
-            if not self._datadog_reads(one["metric"]):
-                self._result("irrelevant", len(points))
-                continue
-            tags = list(one.get("tags") or [])
-            tags += [f"{k}:{one[k]}" for k in ("host", "device") if one.get(k)]
-            for whom in one.get("resources") or []:
-                kind = whom["type"]
-                place = "host" if kind == "host" else f"resource.{kind}"
-                tags.append(f"{place}:{whom['name']}")
-            for point in points:
-                if isinstance(point, dict):
-                    at, value = point["timestamp"], point.get("value")
-                else:
-                    at, value = point
-                period = int((one.get("interval") or 0) * SECOND)
-                counted = one.get("type") in (1, "count")
-                self._point(
-                    one["metric"], tags, int(at * SECOND), value, period, counted
-                )
+        points = [point for point in map(_pair, one["points"]) if point]
+        if len(points) < len(one["points"]):
+            self._result("dead", len(one["points"]) - len(points))
+        if not self._datadog_reads(one["metric"]):
+            self._result("irrelevant", len(points))
+            return
+        tags = _tags_of(one)
+        period = int((one.get("interval") or 0) * SECOND)
+        counted = one.get("type") in (1, "count")
+        for seconds, value in points:
+            at = int(seconds * SECOND)
+            if tags is None and value is not None:
+                self._result("dead")
+            else:
+                self._point(one["metric"], tags or [], at, value, period, counted)
 
     def _event(self, event: dict[str, Any]) -> None:
         """A metric of Vector, with its outer key or without."""
@@ -606,12 +617,19 @@ class Count:
             return
         value = _reading_of(metric)
         if value is None:
-            self._result("refused")
+            self._result("dead")
+            return
+        stated = [
+            (tag, one)
+            for tag, values in (metric.get("tags") or {}).items()
+            for one in (values if isinstance(values, list) else [values])
+        ]
+        if not all(one is None or isinstance(one, str) for _, one in stated):
+            self._result("dead")
             return
         tags = [
             tag if one is None else f"{tag}:{one}"
-            for tag, values in (metric.get("tags") or {}).items()
-            for one in (values if isinstance(values, list) else [values])
+            for tag, one in stated
             if tag != "source_type_name"
         ]
         at = self._record.arrival
@@ -647,10 +665,10 @@ class Count:
         try:
             number = Decimal(value) if isinstance(value, str) else value
         except ArithmeticError:
-            self._result("refused")
+            self._result("dead")
             return
         if not 0 <= period <= DAY:
-            self._result("refused")
+            self._result("dead")
             return
         measure = DATADOG[metric]
         period = period or CADENCE.get(metric, 15 * SECOND)
@@ -673,12 +691,12 @@ class Count:
                 stated = tag.removeprefix(prefix)
                 if stated == tag:
                     continue
-                for kind, name in self._engines:
-                    spellings = (name.lower(), stated.lower(), stated.partition(".")[0])
-                    if kind == "instance" and (
-                        name == stated or spellings[0] in map(str.lower, spellings[1:])
-                    ):
-                        return name
+                instances = [n for kind, n in self._engines if kind == "instance"]
+                small = stated.lower()
+                for spelling in (stated, small, small.partition(".")[0]):
+                    for name in instances:
+                        if spelling in (name, name.lower()):
+                            return name
         return None
 
     # -- Debezium ------------------------------------------------------------------------
@@ -704,9 +722,9 @@ class Count:
         told = topic == f"{prefix}.transaction" and change.get("status")
         ddl = change.get("ddl") is not None or change.get("tableChanges") is not None
         flat = change.get("__ts_ms") or change.get("__source_ts_ms")
-        is_row = source is not None and op is not None
+        is_row = source is not None and op is not None and op in "crudtm"
         if not (is_row or heartbeat or told or ddl or flat):
-            self._result("refused")  # nothing that a connector sends
+            self._result("dead")  # nothing that a connector sends
             return
         self._seen[prefix]["alive"].append((arrival, arrival))
         if is_row or (flat and not heartbeat and not told and not ddl):
@@ -725,7 +743,7 @@ class Count:
         elif op == "r" or snapshot not in (None, False, "false", ""):
             self._result("snapshot")
         elif at <= 0 or not self._believable(at):
-            self._result("refused")
+            self._result("dead")
         elif not self._first_time(prefix, source, change, op):
             self._result("dup")
         else:
@@ -733,7 +751,7 @@ class Count:
             if source.get("table") == "heartbeat":
                 self._beat(prefix, change, at)
             if _position(source) is None:
-                self._result("refused")
+                self._result("dead")
             else:
                 self._rows[prefix].append((arrival, at))
                 self._result("ok")
@@ -783,7 +801,7 @@ class Count:
         if self._believable(at):
             self._seen[prefix]["beat"].append((self._record.arrival, at))
         else:
-            self._result("refused")
+            self._result("dead")
 
     # -- from facts to good and total ----------------------------------------------------
 
@@ -922,6 +940,44 @@ def _budgeted(good: int, total: int, method: str) -> tuple[int, int]:
     if method == "RatioTimeslices":
         return round(Fraction(good, total) * 10**6), 10**6
     return int(good == total), 1
+
+
+def _is_series(one: Any) -> bool:
+    """Whether a series says what the format asks for, its points aside."""
+    return (
+        isinstance(one, dict)
+        and isinstance(one.get("metric"), str)
+        and isinstance(one.get("points"), list)
+        and all(one.get(k) is None or _number(one[k]) for k in ("interval",))
+        and all(isinstance(one.get(k) or "", str) for k in ("host", "device"))
+    )
+
+
+def _pair(point: Any) -> tuple[Any, Any] | None:
+    """Seconds and value of a point of v1 or v2, None where it is neither."""
+    if isinstance(point, dict):
+        point = [point.get("timestamp"), point.get("value")]
+    if not isinstance(point, list) or len(point) != 2 or not _number(point[0]):
+        return None
+    value = point[1]
+    return (
+        (point[0], value)
+        if value is None or isinstance(value, str) or _number(value)
+        else None
+    )
+
+
+def _tags_of(series: dict[str, Any]) -> list[str] | None:
+    """All that names whom a series is about, None where it is no text."""
+    tags = series.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        return None
+    tags = [*tags, *(f"{k}:{series[k]}" for k in ("host", "device") if series.get(k))]
+    for whom in series.get("resources") or []:
+        kind = whom["type"]
+        place = "host" if kind == "host" else f"resource.{kind}"
+        tags.append(f"{place}:{whom['name']}")
+    return tags
 
 
 def _reading_of(metric: dict[str, Any]) -> Any:
