@@ -7,8 +7,7 @@ import msgspec
 from slo.facts import Cell as Fact
 from slo.facts import join
 from streams.batch import Route
-from streams.judgement import Stats
-from streams.packing import NOT_ENTERED, Frame, Page, Pages, encode_into
+from streams.packing import Frame, Page, Pages
 from streams.routes import MAX_TAGS_CHARACTERS
 from streams.table import Want
 
@@ -24,7 +23,12 @@ TAGS_TOO_LONG: Final = "tags_too_long"
 STATS_BYTES: Final = 4 * 9
 """What count, sum, min and max take at the end of an encoded cell."""
 
+NEVER_MS: Final = -(2**62)
+NOWHERE: Final = Page()
+NOWHERE.open = False
+
 _encoder = msgspec.msgpack.Encoder()
+encode_into = _encoder.encode_into
 
 
 class Track:
@@ -36,30 +40,34 @@ class Track:
     """
 
     __slots__ = (
+        "_holding",
+        "_packed_route",
+        "_pages",
+        "_sentinels",
+        "_turn",
         "cells",
         "deltas",
         "end",
         "newest_ms",
         "number",
-        "packed_route",
         "page",
-        "pages",
-        "sentinels",
-        "turn",
     )
 
-    def __init__(self, want: Want, route: Route, pages: Pages, turn: int) -> None:
-        self.packed_route = msgspec.msgpack.encode(route)
-        self.sentinels = want.bounds.sentinels
-        self.pages = pages
-        self.turn = turn
-        self.page = Page()
-        self.number = self.newest_ms = NOT_ENTERED
-        self.end = 0
+    def __init__(
+        self, want: Want, route: Route, pages: Pages, holding: "list[Track]", turn: int
+    ) -> None:
+        self._packed_route = msgspec.msgpack.encode(route)
+        self._sentinels = want.bounds.sentinels
+        self._pages = pages
+        self._holding = holding
+        self._turn = turn
+        self.page = NOWHERE
+        self.number = self.end = 0
+        self.newest_ms = NEVER_MS
         self.cells: dict[int, tuple[Fact, int]] = {}
         self.deltas: dict[int, tuple[int, int]] = {}
 
-    def write(
+    def state(
         self,
         start_ms: int,
         arrival_ms: int,
@@ -67,39 +75,72 @@ class Track:
         total: float,
         low: float,
         high: float,
-    ) -> bool:
-        """Write a statement into the batch, where it is newer than all before.
-
-        True also where it repeats the last one. False: nothing was done, its cell may
-        have been stated before.
-        """
-        number = self.number
-        if number < 0:
-            number = self.pages.enter(self)
+    ) -> None:
+        """Take in one statement of a cell, in SI units."""
         page = self.page
-        cell = (number, start_ms, arrival_ms, samples, total, low, high)
+        if not page.open:
+            page = self._enter()
+        cell = (self.number, start_ms, arrival_ms, samples, total, low, high)
         if start_ms > self.newest_ms:
             encode_into(cell, page.cells, -1)
             page.cell_count += 1
             self.newest_ms = start_ms
             self.end = len(page.cells)
-            return True
-        last = page.cells[self.end - STATS_BYTES : self.end]
-        return start_ms == self.newest_ms and (
-            last == _encoder.encode(cell)[-STATS_BYTES:]
-        )
+        elif start_ms != self.newest_ms or (
+            _encoder.encode(cell)[-STATS_BYTES:]
+            != page.cells[self.end - STATS_BYTES : self.end]
+        ):
+            self.hold((start_ms, samples, total, low, high), arrival_ms)
+
+    def _enter(self) -> Page:
+        """Get a number in the page that is ours."""
+        self.page = page = self._pages.page(self._turn)
+        self.number = page.route_count
+        page.routes += self._packed_route
+        page.route_count += 1
+        self.newest_ms = NEVER_MS
+        return page
+
+    def hold(self, cell: Fact, arrival_ms: int) -> None:
+        """Join a statement with what is held of its period; the earliest arrival stays."""
+        held = self.cells.get(cell[0])
+        if held is None:
+            self._keep()
+            self.cells[cell[0]] = (cell, arrival_ms)
+        elif held[0] != cell:
+            joined = join(held[0], cell, self._sentinels)
+            self.cells[cell[0]] = (joined, min(held[1], arrival_ms))
+
+    def count(self, bucket_ms: int, good: int, total: int) -> None:
+        """Add things that happened to a bucket."""
+        self._keep()
+        held_good, held_total = self.deltas.get(bucket_ms, (0, 0))
+        self.deltas[bucket_ms] = (held_good + good, held_total + total)
+
+    def _keep(self) -> None:
+        if not (self.cells or self.deltas):
+            self._holding.append(self)
 
     def flush(self) -> None:
-        """Write all that is held into the batch."""
-        for cell, arrival_ms in self.cells.values():
-            self.pages.make_room()
-            number = self.number if self.number >= 0 else self.pages.enter(self)
-            self.page.put((number, cell[0], arrival_ms, *cell[1:]))
-        self.cells.clear()
+        """Write all that is held into the page."""
+        for (start_ms, *stats), arrival_ms in self.cells.values():
+            page = self._roomy()
+            encode_into((self.number, start_ms, arrival_ms, *stats), page.cells, -1)
+            page.cell_count += 1
         for bucket_ms, (good, total) in self.deltas.items():
-            self.pages.make_room()
-            number = self.number if self.number >= 0 else self.pages.enter(self)
-            self.page.deltas.append((number, bucket_ms, good, total))
+            page = self._roomy()
+            page.deltas.append((self.number, bucket_ms, good, total))
+        self.clear()
+
+    def _roomy(self) -> Page:
+        """The page that we stand in, if there is room, else the next."""
+        if self.page.open and self._pages.page(self._turn) is self.page:
+            return self.page
+        return self._enter()
+
+    def clear(self) -> None:
+        """Forget what is held."""
+        self.cells.clear()
         self.deltas.clear()
 
 
@@ -122,34 +163,14 @@ class Fold:
         if len(tags) > MAX_TAGS_CHARACTERS:
             return TAGS_TOO_LONG
         sets = self._tag_sets.get(key[:2], 0)
-        if sets >= MAX_TAG_SETS or len(self._tracks) >= self._most:
+        turn = len(self._tracks)
+        if sets >= MAX_TAG_SETS or turn >= self._most:
             return TOO_MANY_TAG_SETS
         self._tag_sets[key[:2]] = sets + 1
         route = Route(want.resource, want.signal, tags, period_ms)
         pages = self._pages[want.partition]
-        found = self._tracks[key] = Track(want, route, pages, len(self._tracks))
+        found = self._tracks[key] = Track(want, route, pages, self._holding, turn)
         return found
-
-    def state(self, track: Track, start_ms: int, stats: Stats, arrival_ms: int) -> None:
-        """Join one statement of a cell, in SI units, with those that are held."""
-        cell = (start_ms, *stats)
-        held = track.cells.get(start_ms)
-        if held is None:
-            self._hold(track)
-            track.cells[start_ms] = (cell, arrival_ms)
-        elif held[0] != cell:
-            joined = join(held[0], cell, track.sentinels)
-            track.cells[start_ms] = (joined, min(held[1], arrival_ms))
-
-    def count(self, track: Track, bucket_ms: int, good: int, total: int) -> None:
-        """Add things that happened to a bucket."""
-        self._hold(track)
-        held_good, held_total = track.deltas.get(bucket_ms, (0, 0))
-        track.deltas[bucket_ms] = (held_good + good, held_total + total)
-
-    def _hold(self, track: Track) -> None:
-        if not (track.cells or track.deltas):
-            self._holding.append(track)
 
     def make_room(self) -> None:
         """Begin new pages where the present ones are full; between a slab's pieces."""
@@ -170,8 +191,7 @@ class Fold:
     def clear(self) -> None:
         """Forget every statement; routes stay known."""
         for track in self._holding:
-            track.cells.clear()
-            track.deltas.clear()
+            track.clear()
         self._holding.clear()
         for pages in self._pages:
             pages.clear()

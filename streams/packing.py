@@ -5,18 +5,17 @@ it is sealed with its frame (worker, marks, inputs) when it is handed over.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from streams.batch import MAX_BATCH_BYTES, SCHEMA_VERSION, Cell, Delta, Mark
+from streams.batch import MAX_BATCH_BYTES, SCHEMA_VERSION, Delta, Mark
 
 MARGIN_BYTES: Final = 96 * 1024
 """What may be added between two looks at a page's size: a piece of a slab."""
 
 DELTA_BYTES: Final = 34
 MAX_PAGES: Final = 64
-NOT_ENTERED: Final = -1
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -34,16 +33,6 @@ class Frame(msgspec.Struct, frozen=True):
         return sum(len(name.encode()) + 32 for name in names)
 
 
-class Entered(Protocol):
-    """Whose statements stand in a page; `turn` spreads them over pages."""
-
-    packed_route: bytes
-    turn: int
-    page: "Page"
-    number: int
-    newest_ms: int
-
-
 class _Sealed(msgspec.Struct, array_like=True):
     """`streams.batch.Batch`, with the long columns already encoded."""
 
@@ -58,43 +47,28 @@ class _Sealed(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-encode_into = _encoder.encode_into
 
 
 class Page:
-    """One batch in the making. `cells` and `cell_count` are open to the hot path."""
+    """One batch in the making, written by tracks: encoded routes and cells, deltas.
 
-    __slots__ = ("_entered", "_routes", "cell_count", "cells", "deltas")
+    A number that it gave to a route holds while it is open.
+    """
+
+    __slots__ = ("cell_count", "cells", "deltas", "open", "route_count", "routes")
 
     def __init__(self) -> None:
+        self.open = True
+        self.routes = bytearray()
+        self.route_count = 0
         self.cells = bytearray()
         self.cell_count = 0
         self.deltas: list[Delta] = []
-        self._routes = bytearray()
-        self._entered: list[Entered] = []
 
     @property
     def size(self) -> int:
         """The bytes of its statements, at most."""
-        return len(self.cells) + len(self._routes) + DELTA_BYTES * len(self.deltas)
-
-    def enter(self, track: Entered) -> int:
-        """Give a route its number here."""
-        number = len(self._entered)
-        self._routes += track.packed_route
-        self._entered.append(track)
-        track.page, track.number = self, number
-        return number
-
-    def put(self, cell: Cell) -> None:
-        """Append a cell, whose number this page gave."""
-        encode_into(cell, self.cells, -1)
-        self.cell_count += 1
-
-    def close(self) -> None:
-        """Nothing more is written here: who comes again has to enter another."""
-        for track in self._entered:
-            track.number = track.newest_ms = NOT_ENTERED
+        return len(self.cells) + len(self.routes) + DELTA_BYTES * len(self.deltas)
 
     def sealed(self, frame: Frame, marks: Sequence[Mark]) -> bytes:
         """The encoded batch."""
@@ -104,7 +78,7 @@ class Page:
             flushed_ms=frame.flushed_ms,
             marks=marks,
             inputs=frame.inputs,
-            routes=_array(len(self._entered), self._routes),
+            routes=_array(self.route_count, self.routes),
             cells=_array(self.cell_count, self.cells),
             deltas=self.deltas,
         )
@@ -123,13 +97,11 @@ class Pages:
         self._open = [Page()]
         self._full: list[Page] = []
 
-    def enter(self, track: Entered) -> int:
-        """Give a route its number in the page that is its own."""
-        share = track.turn % len(self._open)
+    def page(self, turn: int) -> Page:
+        """The page, with room in it, of the routes whose turn this is."""
+        share = turn % len(self._open)
         page = self._open[share]
-        if page.size > self._room:
-            page = self._turn(share)
-        return page.enter(track)
+        return page if page.size <= self._room else self._turn(share)
 
     def make_room(self) -> None:
         """Begin anew where a page is full."""
@@ -138,7 +110,7 @@ class Pages:
                 self._turn(share)
 
     def _turn(self, share: int) -> Page:
-        self._open[share].close()
+        self._open[share].open = False
         self._full.append(self._open[share])
         self._open[share] = page = Page()
         return page
@@ -163,7 +135,7 @@ class Pages:
 
     def _begin(self, pages: int) -> None:
         for page in self._open:
-            page.close()
+            page.open = False
         self._open = [Page() for _ in range(pages)]
         self._full = []
 

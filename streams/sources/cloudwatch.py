@@ -160,14 +160,14 @@ class CloudWatch:
                 wire.max / divisor,
                 wire.sum / divisor,
             )
-            if not (
+            if (
                 line.low <= low <= high <= line.high >= total >= line.low
                 and earliest <= start_ms <= latest
-                and line.track.write(start_ms, arrival_ms, wire.count, total, low, high)
             ):
+                line.track.state(start_ms, arrival_ms, wire.count, total, low, high)
+                ok += 1
+            else:
                 self._state(line, datum, index, arrival_ms, outcomes)
-                continue
-            ok += 1
         outcomes.counts[OK] += ok
 
     def _state(

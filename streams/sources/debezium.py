@@ -14,7 +14,6 @@ from slo.resources import (
     ResourceKind,
 )
 from streams.fold import Track
-from streams.judgement import Stats
 from streams.outcomes import (
     DUPLICATE,
     IRRELEVANT,
@@ -160,15 +159,15 @@ class _Record:
         track = self._track(want)
         if track is not None:
             start_ms = self._arrival_ms // BUCKET_MS * BUCKET_MS
-            stats = Stats(0.0, time_ms, time_ms, time_ms)
-            self._intake.fold.state(track, start_ms, stats, self._arrival_ms)
+            newest = float(time_ms)
+            track.hold((start_ms, 0.0, newest, newest, newest), self._arrival_ms)
 
     def _count(self, want: Want, at_ms: int, limit_ms: int) -> None:
         track = self._track(want)
         if track is not None:
             good = self._arrival_ms - at_ms <= limit_ms
             bucket_ms = at_ms // BUCKET_MS * BUCKET_MS
-            self._intake.fold.count(track, bucket_ms, int(good), 1)
+            track.count(bucket_ms, int(good), 1)
 
     def _track(self, want: Want | None) -> Track | None:
         if want is None:

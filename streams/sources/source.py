@@ -72,7 +72,7 @@ class Intake(NamedTuple):
         elif isinstance(judged, str):
             outcomes.refuse(one.record, judged, one.metric)
         else:
-            self.fold.state(track, one.start_ms, judged, one.arrival_ms)
+            track.state(one.start_ms, one.arrival_ms, *judged)
             outcomes.counts[OK] += 1
 
 
