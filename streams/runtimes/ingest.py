@@ -29,6 +29,10 @@ POLL_RECORDS = 1_000
 POLL_SECONDS = 0.05
 """A poll gives up after this long: it is a floor under our latency."""
 
+FAR_BEHIND = 100_000
+"""Messages of lag that make a catch-up: nobody waits for the newest
+record then, and fewer, larger transactions get us there sooner."""
+
 STAGE = "ingest"
 
 
@@ -147,7 +151,8 @@ class IngestWorker:
         if self._must_go_back:
             self._go_back()
         own = self._settings
-        due_ms = own.flush_ms if self._unflushed else own.idle_ms
+        hurry = self._unflushed and sum(self.lag.values()) < FAR_BEHIND
+        due_ms = own.flush_ms if hurry else own.idle_ms
         if len(self._positions) and self._since_flush_ms() >= due_ms:
             self._flush_or_go_back()
 

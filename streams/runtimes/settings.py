@@ -15,8 +15,8 @@ class IngestSettings(msgspec.Struct, frozen=True):
     """How a stage 1 worker runs.
 
     `slot` is stable over restarts and unique among the workers: its successor ends
-    what a killed worker left open. A fold is handed over after `flush_ms`, marks alone
-    after `idle_ms`.
+    what a killed worker left open. A fold is handed over after `flush_ms`; marks
+    alone, and the folds of a catch-up, after `idle_ms`.
     """
 
     connection: Connection
