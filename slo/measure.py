@@ -111,14 +111,12 @@ def budgeted(measured: Measured, slo: SLO) -> Counts:
     rounded half-even.
     """
     good, total = measured.good, measured.total
-    match slo.budgeting:
-        case Budgeting.OCCURRENCES:
-            return Counts(good, total)
-        case Budgeting.TIMESLICES:
-            above, below = slo.slice_target.as_integer_ratio()
-            return Counts(int(good * below >= total * above), 1)
-        case Budgeting.RATIO_TIMESLICES:
-            return Counts(_millionths(good, total), MILLIONTHS)
+    if slo.budgeting is Budgeting.OCCURRENCES:
+        return Counts(good, total)
+    if slo.budgeting is Budgeting.TIMESLICES:
+        above, below = slo.slice_target.as_integer_ratio()
+        return Counts(int(good * below >= total * above), 1)
+    return Counts(_millionths(good, total), MILLIONTHS)
 
 
 def _millionths(good: int, total: int) -> int:

@@ -232,6 +232,23 @@ DeltasMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=
 TestDeltas = DeltasMachine.TestCase
 
 
+@given(
+    st.sampled_from([0, 10_000, 15_000, 20_000, MINUTE, 7 * MINUTE, 5 * MINUTE]),
+    st.sets(st.integers(0, 400)),
+    st.sampled_from([0, 3_000]),
+    st.integers(0, 400),
+    st.integers(0, 400),
+)
+def test_no_cell_is_overlooked_whatever_its_period(period, numbers, off, first, last):
+    facts = Cells(period)
+    starts = sorted(T0 + n * (period or 5_000) + off for n in numbers)
+    for start in starts:
+        facts.merge(cell(1.0, 1.0, start=start))
+    begin, end = T0 + first * BUCKET_MS, T0 + last * BUCKET_MS
+    found = [one[0] for one in facts.between(begin, end)]
+    assert found == [start for start in starts if begin <= start < end]
+
+
 # -- stories ---------------------------------------------------------------------------
 
 
