@@ -20,7 +20,7 @@ from streams.runtimes.inputs import Inputs
 from streams.runtimes.marks import Positions, Watermarks
 from streams.runtimes.offsets import Start, starts
 from streams.runtimes.polled import Place, polled
-from streams.runtimes.settings import IngestSettings
+from streams.runtimes.settings import FAR_BEHIND, IngestSettings
 from streams.runtimes.transactions import AbortedError, Outbound, Transactions
 from streams.timing import Timings
 from streams.topics import Topics
@@ -28,10 +28,6 @@ from streams.topics import Topics
 POLL_RECORDS = 1_000
 POLL_SECONDS = 0.05
 """A poll gives up after this long: it is a floor under our latency."""
-
-FAR_BEHIND = 100_000
-"""Messages of lag that make a catch-up: nobody waits for the newest
-record then, and fewer, larger transactions get us there sooner."""
 
 STAGE = "ingest"
 

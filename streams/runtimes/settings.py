@@ -10,6 +10,10 @@ from slo.names import (
 )
 from streams.kafka import Connection
 
+FAR_BEHIND = 100_000
+"""Messages of lag that make a catch-up: nobody waits for the newest record then, and
+fewer, larger transactions get us there sooner."""
+
 
 class IngestSettings(msgspec.Struct, frozen=True):
     """How a stage 1 worker runs.
