@@ -96,12 +96,12 @@ PAUSE_S: Final = 0.2
 Answer = TypeVar("Answer")
 
 
-def answered(ask: Callable[[], Answer]) -> Answer:
+def answered(ask: Callable[[], Answer], patience_s: float = PATIENCE_S) -> Answer:
     """What brokers say, asked again as long as the fault may pass.
 
-    Raises WorkerStoppedError where Kafka refuses, or stays away for long.
+    Raises WorkerStoppedError where Kafka refuses, or stays away for too long.
     """
-    give_up_at = time.monotonic() + PATIENCE_S
+    give_up_at = time.monotonic() + patience_s
     while True:
         try:
             return ask()
@@ -125,21 +125,29 @@ class TopicIdentity(msgspec.Struct, frozen=True):
     partitions: int
 
 
-def identify(connection: Connection, topic: str = OBSERVATIONS_TOPIC) -> TopicIdentity:
-    """The identity of a topic. Raises WorkerStoppedError where there is none."""
+def identify(
+    connection: Connection, topic: str = OBSERVATIONS_TOPIC, patience_s: float = 10.0
+) -> TopicIdentity:
+    """The identity of a topic, which may have been created a moment ago.
+
+    Raises WorkerStoppedError where there is none.
+    """
     admin = AdminClient(connection.settings())
-    try:
-        asked = admin.describe_topics(
-            TopicCollection([topic]), request_timeout=ANSWER_SECONDS
-        )
-        found = asked[topic].result()
+
+    def found() -> TopicIdentity:
+        wanted = TopicCollection([topic])
+        asked = admin.describe_topics(wanted, request_timeout=ANSWER_SECONDS)
+        told = asked[topic].result()
         cluster = str(admin.list_topics(topic, timeout=ANSWER_SECONDS).cluster_id)
-    except KafkaException as error:
+        return TopicIdentity(cluster, str(told.topic_id), len(told.partitions))
+
+    try:
+        return answered(found, patience_s)
+    except WorkerStoppedError as error:
         raise WorkerStoppedError(
-            f"topic {topic} at {connection.bootstrap} cannot be described"
-            f" ({reason(error)}): create it, or check the address and the rights"
+            f"topic {topic} at {connection.bootstrap} cannot be described ({error}):"
+            " create it, or check the address and the rights"
         ) from error
-    return TopicIdentity(cluster, str(found.topic_id), len(found.partitions))
 
 
 def create_topics(

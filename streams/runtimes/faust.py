@@ -7,24 +7,23 @@ stopped, and lets us notice any record that it left out.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from threading import Event
 from typing import Any, cast
 
 import faust
 from aiokafka.consumer import fetcher
+from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from slo.model import SECOND
-from slo.verdict import VerdictChange
-from streams.kafka import SESSION_MS, Connection, WorkerStoppedError, identify, log
-from streams.runtimes.batches import BatchReader
-from streams.runtimes.partitions import Due, EvaluatorOf, Partitions, ReloadedError
+from streams.kafka import SESSION_MS, Connection, WorkerStoppedError, log
+from streams.runtimes.chain import Chain
+from streams.runtimes.evaluating import Evaluating
+from streams.runtimes.partitions import Due, Partitions, ReloadedError
 from streams.runtimes.security import security
 from streams.runtimes.settings import EvaluateSettings
-from streams.timing import Timings
-from streams.view import SeriesView
 
 READ_COMMITTED = "read_committed"
 FETCH_WAIT_MS = 100
@@ -54,6 +53,13 @@ class _Thread(driver.AIOKafkaConsumerThread):
                 " faust-streaming or aiokafka is not one that we know"
             )
 
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
+        """A partition that is new to us has no offset of the group's: we seek soon."""
+        try:
+            return await super()._fetch_records(*args, **kwargs)
+        except NoOffsetForPartitionError:
+            return {}
+
     async def seek_all(self, starts: Mapping[TP, int]) -> dict[TP, int]:
         """Seek in the consumer's own thread; where it stands then, before any fetch."""
         return cast(dict[TP, int], await self.call_thread(self._seek_all, starts))
@@ -76,8 +82,7 @@ class _Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seeks = 0
-        self._fetched: dict[TP, int] = {}
-        self._links: dict[tuple[TP, int], int] = {}
+        self._chain: Chain[TP] = Chain()
         super().__init__(*args, **kwargs)
 
     @property
@@ -106,7 +111,7 @@ class _Consumer(driver.Consumer):
         found = await cast(_Thread, self._thread).seek_all(starts)
         if found != starts:
             raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
-        self._fetched = dict(starts)
+        self._chain.begin(starts)
         self._committed_offset.update(starts)
         self._read_offset.update({tp: offset or None for tp, offset in starts.items()})
 
@@ -120,16 +125,13 @@ class _Consumer(driver.Consumer):
         if records and seeks != self.seeks:
             await self.perform_seek()
             return {}, active
-        self._links = {}
-        for tp, found in (records or {}).items():
-            for record in found:
-                self._links[tp, record.offset] = self._fetched.get(tp, record.offset)
-                self._fetched[tp] = record.offset + 1
+        found = (records or {}).items()
+        self._chain.fetched({tp: [one.offset for one in some] for tp, some in found})
         return records, active
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         message: Any = super()._to_message(tp, record)
-        message.seeks, message.after = self.seeks, self._links[tp, record.offset]
+        message.seeks, message.after = self.seeks, self._chain.after(tp, record.offset)
         return message
 
 
@@ -140,43 +142,14 @@ class _Transport(driver.Transport):
     partitions: Partitions
 
 
-class FaustWorker:
-    """One stage 2 process under Faust; the native worker's twin.
+class FaustWorker(Evaluating):
+    """One stage 2 process under Faust; the native worker's twin."""
 
-    `clock` gives epoch ms, `told` gets changes of verdict after they are saved.
-    """
-
-    def __init__(
-        self,
-        settings: EvaluateSettings,
-        evaluator_of: EvaluatorOf,
-        clock: Callable[[], int],
-        told: Callable[[Sequence[VerdictChange]], None],
-        timings: Timings | None = None,
-    ) -> None:
-        self.reader = BatchReader()
-        self.lag: dict[tuple[str, int], int] = {}
-        self._settings = settings
-        self._parts = (evaluator_of, clock, told, timings)
-        self._failure: BaseException | None = None
-        self._partitions: Partitions | None = None
-
-    @property
-    def partitions(self) -> Partitions:
-        """The evaluators that this worker holds. Raises RuntimeError before `run`."""
-        if self._partitions is None:
-            raise RuntimeError("the worker was not started")
-        return self._partitions
-
-    def views(self) -> list[SeriesView]:
-        """Every series of the held partitions; safe from other threads."""
-        return self._partitions.views() if self._partitions else []
+    _failure: BaseException | None = None
 
     def run(self, stop: Event) -> None:
         """Work until told to stop. Raises WorkerStoppedError where we cannot go on."""
-        own = self._settings
-        identity = identify(own.connection, own.observations)
-        self._partitions = Partitions(identity, *self._parts)
+        self.identify()
         with tempfile.TemporaryDirectory(prefix="dbslo-faust-") as folder:
             asyncio.run(self._serve(stop, folder))
 

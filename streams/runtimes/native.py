@@ -11,15 +11,13 @@ from slo.verdict import VerdictChange
 from streams.kafka import (
     WorkerStoppedError,
     consumer_settings,
-    identify,
     log,
     reason,
 )
-from streams.runtimes.batches import BatchReader
+from streams.runtimes.evaluating import Evaluating
 from streams.runtimes.marks import Positions
 from streams.runtimes.partitions import (
     EvaluatorOf,
-    Partitions,
     ReloadedError,
     expired,
 )
@@ -27,18 +25,14 @@ from streams.runtimes.polled import Place, polled
 from streams.runtimes.settings import EvaluateSettings
 from streams.slab import Slab
 from streams.timing import Timings
-from streams.view import SeriesView
 
 POLL_RECORDS = 200
 POLL_SECONDS = 0.05
 TICK_SECONDS = 1.0
 
 
-class EvaluateWorker:
-    """One stage 2 process. `clock` gives epoch ms, `told` gets changes of verdict.
-
-    `refused` and `partitions.checkpoints_ms` are for metrics.
-    """
+class EvaluateWorker(Evaluating):
+    """One stage 2 process on confluent-kafka."""
 
     def __init__(
         self,
@@ -48,14 +42,9 @@ class EvaluateWorker:
         told: Callable[[Sequence[VerdictChange]], None],
         timings: Timings | None = None,
     ) -> None:
-        self.reader = BatchReader()
-        self.lag: dict[Place, int] = {}
-        self._settings = settings
-        self._parts = (evaluator_of, clock, told, timings)
-        self._clock = clock
+        super().__init__(settings, evaluator_of, clock, told, timings)
         self._positions = Positions()
         self._ticked_at = 0.0
-        self._partitions: Partitions | None = None
 
     def run(self, stop: Event) -> None:
         """Work until told to stop. Raises WorkerStoppedError where we cannot go on."""
@@ -69,8 +58,7 @@ class EvaluateWorker:
     def start(self) -> None:
         """Join the group; partitions come with the first polls."""
         own = self._settings
-        identity = identify(own.connection, own.observations)
-        self._partitions = Partitions(identity, *self._parts)
+        self.identify()
         slot = f"{own.group}-{own.slot}"
         self._consumer = Consumer(consumer_settings(own.connection, own.group, slot))
         self._consumer.subscribe(
@@ -83,17 +71,6 @@ class EvaluateWorker:
     def close(self) -> None:
         """Leave the group. The store has everything."""
         self._consumer.close()
-
-    def views(self) -> list[SeriesView]:
-        """Every series of the held partitions; safe from other threads."""
-        return self._partitions.views() if self._partitions else []
-
-    @property
-    def partitions(self) -> Partitions:
-        """The evaluators that this worker holds. Raises RuntimeError before `start`."""
-        if self._partitions is None:
-            raise RuntimeError("the worker was not started")
-        return self._partitions
 
     # -- the walk ----------------------------------------------------------------
 

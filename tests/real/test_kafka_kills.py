@@ -15,7 +15,17 @@ ROUND = 30_000
 
 @pytest.fixture
 def walk(kafka, tmp_path):
-    return Walk(kafka, tmp_path)
+    made = Walk(kafka, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def walk_on_postgres(kafka, postgres, tmp_path):
+    """A process that stands still inside a transaction of SQLite keeps the file."""
+    made = Walk(kafka, tmp_path, postgres.url(postgres.database()))
+    yield made
+    made.close()
 
 
 def stream():
@@ -51,16 +61,19 @@ def shared(walk):
     return walk.members("ingest") == 2 and walk.members("evaluate") == 2
 
 
-def test_workers_that_stood_still_come_back_as_zombies_and_change_nothing(walk):
+@pytest.mark.parametrize("stage", ["native", "faust"])
+def test_workers_that_stood_still_come_back_as_zombies_and_change_nothing(
+    walk_on_postgres, stage
+):
     """Two of each stage; one of each is stopped for longer than its session."""
-    made, sent = stream(), []
+    walk, made, sent = walk_on_postgres, stream(), []
 
     def more(count: int) -> None:
         batch = list(islice(made, count))
         sent.extend(batch)
         walk.send(batch)
 
-    with walk.workers("ingest", "native", "ingest:1", "native:1") as started:
+    with walk.workers("ingest", stage, "ingest:1", f"{stage}:1") as started:
         more(ROUND)
         until("both stages share the work", lambda: shared(walk))
         more(ROUND)
@@ -76,13 +89,12 @@ def test_workers_that_stood_still_come_back_as_zombies_and_change_nothing(walk):
     assert walk.rows() == counted(sent)
 
 
-@pytest.mark.parametrize("stage", ["native", "faust"])
 def test_a_broker_that_crashes_and_comes_back_loses_and_doubles_nothing(
-    fresh_kafka, tmp_path, stage
+    fresh_kafka, tmp_path
 ):
     """It is away for longer than a session and a transaction may last."""
     walk, made, sent = Walk(fresh_kafka, tmp_path), stream(), []
-    with walk.workers("ingest", stage) as started:
+    with walk.workers("ingest", "faust") as started:
         sent += islice(made, ROUND)
         walk.send(sent)
         until("it is under way", lambda: walk.total() > 0)
@@ -93,3 +105,4 @@ def test_a_broker_that_crashes_and_comes_back_loses_and_doubles_nothing(
         until("all is counted", lambda: walk.total() >= 2 * ROUND)
         assert all(worker.alive for worker in started)
     assert walk.rows() == counted([*sent, *later])
+    walk.close()

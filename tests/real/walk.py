@@ -55,13 +55,11 @@ def plan_of(prefix: str) -> Plan:
 class Walk:
     """Topics, groups and a store that no other test has."""
 
-    def __init__(
-        self, kafka: Kafka, folder: Path, partitions: int = PARTITIONS
-    ) -> None:
+    def __init__(self, kafka: Kafka, folder: Path, url: str = "") -> None:
         self.kafka = kafka
         self.folder = folder
         self.connection = Connection(kafka.bootstrap)
-        self.observations = kafka.topic("observations", partitions)
+        self.observations = kafka.topic("observations", PARTITIONS)
         self.dead_letters = kafka.topic("dead-letters")
         self.prefix = self.observations.replace("observations", "shop")
         self.table = f"{self.prefix}.shop.t"
@@ -69,11 +67,15 @@ class Walk:
         kafka.create(f"__debezium-heartbeat.{self.prefix}")
         self.plan = plan_of(self.prefix)
         self.topics = topics_of(self.plan.inventory, {})
-        self.url = f"sqlite:///{folder}/store.db"
+        self.url = url or f"sqlite:///{folder}/store.db"
         self.store = Store(self.url)
         self._producer = Producer({"bootstrap.servers": kafka.bootstrap})
         self.admin = kafka.admin()
         self._started = 0
+
+    def close(self) -> None:
+        """Give the store's connections back."""
+        self.store.close()
 
     # -- records -----------------------------------------------------------------
 

@@ -75,7 +75,8 @@ class Kafka:
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "--standalone", "-t", cluster, "-c", str(self._settings))
+        named = f"--cluster-id={cluster}"  # the id may begin with a dash
+        arguments = ("format", "--standalone", named, "-c", str(self._settings))
         run(java(self._jars, "kafka.tools.StorageTool", *arguments, heap_mb=64))
 
     def start(self) -> None:
