@@ -34,9 +34,11 @@ encode_into = _encoder.encode_into
 class Track:
     """What was stated under one route since the last flush.
 
-    A statement that is newer than all before goes straight to a page: `newest_ms` is
-    its period, `end` where it ends there. Others are held in `cells` (by period: cell
-    and arrival), joined, until the flush. `deltas`: good and total by bucket.
+    Statements go straight to a page, but for one that repeats the last: it ends there
+    at `end`, and is about `last_ms`. Stage 2 joins the statements of a cell, so it does
+    not matter how many there are. What is stated thousands of times a second, the
+    newest time of a stream, is held and joined in `cells` (by period: cell and arrival)
+    until the flush; so are counts in `deltas` (good and total by bucket).
     """
 
     __slots__ = (
@@ -48,7 +50,7 @@ class Track:
         "cells",
         "deltas",
         "end",
-        "newest_ms",
+        "last_ms",
         "number",
         "page",
     )
@@ -63,7 +65,7 @@ class Track:
         self._turn = turn
         self.page = NOWHERE
         self.number = self.end = 0
-        self.newest_ms = NEVER_MS
+        self.last_ms = NEVER_MS
         self.cells: dict[int, tuple[Fact, int]] = {}
         self.deltas: dict[int, tuple[int, int]] = {}
 
@@ -80,17 +82,17 @@ class Track:
         page = self.page
         if not page.open:
             page = self._enter()
+        cells = page.cells
         cell = (self.number, start_ms, arrival_ms, samples, total, low, high)
-        if start_ms > self.newest_ms:
-            encode_into(cell, page.cells, -1)
-            page.cell_count += 1
-            self.newest_ms = start_ms
-            self.end = len(page.cells)
-        elif start_ms != self.newest_ms or (
-            _encoder.encode(cell)[-STATS_BYTES:]
-            != page.cells[self.end - STATS_BYTES : self.end]
+        if start_ms == self.last_ms and (
+            cells[self.end - STATS_BYTES : self.end]
+            == _encoder.encode(cell)[-STATS_BYTES:]
         ):
-            self.hold((start_ms, samples, total, low, high), arrival_ms)
+            return
+        encode_into(cell, cells, -1)
+        page.cell_count += 1
+        self.last_ms = start_ms
+        self.end = len(cells)
 
     def _enter(self) -> Page:
         """Get a number in the page that is ours."""
@@ -98,7 +100,7 @@ class Track:
         self.number = page.route_count
         page.routes += self._packed_route
         page.route_count += 1
-        self.newest_ms = NEVER_MS
+        self.last_ms = NEVER_MS
         return page
 
     def hold(self, cell: Fact, arrival_ms: int) -> None:
@@ -124,15 +126,15 @@ class Track:
     def flush(self) -> None:
         """Write all that is held into the page."""
         for (start_ms, *stats), arrival_ms in self.cells.values():
-            page = self._roomy()
+            page = self.make_room()
             encode_into((self.number, start_ms, arrival_ms, *stats), page.cells, -1)
             page.cell_count += 1
         for bucket_ms, (good, total) in self.deltas.items():
-            page = self._roomy()
+            page = self.make_room()
             page.deltas.append((self.number, bucket_ms, good, total))
         self.clear()
 
-    def _roomy(self) -> Page:
+    def make_room(self) -> Page:
         """The page that we stand in, if there is room, else the next."""
         if self.page.open and self._pages.page(self._turn) is self.page:
             return self.page

@@ -99,8 +99,9 @@ class Pages:
 
     def page(self, turn: int) -> Page:
         """The page, with room in it, of the routes whose turn this is."""
-        share = turn % len(self._open)
-        page = self._open[share]
+        pages = self._open
+        share = turn % len(pages)
+        page = pages[share]
         return page if page.size <= self._room else self._turn(share)
 
     def make_room(self) -> None:

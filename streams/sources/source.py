@@ -72,6 +72,7 @@ class Intake(NamedTuple):
         elif isinstance(judged, str):
             outcomes.refuse(one.record, judged, one.metric)
         else:
+            track.make_room()
             track.state(one.start_ms, one.arrival_ms, *judged)
             outcomes.counts[OK] += 1
 
