@@ -37,6 +37,9 @@ class Connection(msgspec.Struct, frozen=True):
     bootstrap: str
     options: Mapping[str, str | int | float | bool] = {}
 
+    def __repr__(self) -> str:
+        return f"Connection({self.bootstrap!r})"  # options may hold a password
+
     def settings(self, **own: Any) -> Settings:
         """The settings of one client; `options` win over `own` (underscores: dots)."""
         named = {name.replace("_", "."): value for name, value in own.items()}

@@ -164,9 +164,6 @@ class IngestWorker:
         if self._must_go_back:
             self._go_back()
 
-    def _since_flush_ms(self) -> float:
-        return (time.monotonic() - self._flushed_at) * 1000
-
     def flush(self) -> None:
         """Hand the fold over.
 
@@ -279,8 +276,10 @@ class IngestWorker:
 
     def _read_from(self, places: list[Place]) -> None:
         found = starts(self._admin, self._consumer, places)
-        self._consumer.incremental_unassign([Offset(*place) for place in places])
+        self._consumer.incremental_unassign([Offset(*s.place) for s in found])
         self._consumer.incremental_assign([Offset(*s.place, s.offset) for s in found])
+        for place in places:  # a deleted topic's are not found, and not held any more
+            self._positions.drop(place)
         for start in found:
             self._hold(start)
 

@@ -1,8 +1,7 @@
 """Where a group stopped, and where the logs of its partitions begin and end."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException
@@ -46,30 +45,38 @@ def ask(
 def bounds(
     admin: AdminClient, places: Iterable[Place], spec: OffsetSpec
 ) -> dict[Place, int]:
-    """Where logs begin or end. Raises WorkerStoppedError where nobody knows for long."""
-    wanted = list(places)
+    """Where logs begin or end, without those of topics that are no more.
+
+    Raises WorkerStoppedError where nobody knows for long.
+    """
+    wanted, known = list(places), {}
 
     def found() -> dict[Place, int]:
+        for offset, future in ask(admin, wanted, spec).items():
+            known[offset.topic, offset.partition] = future.result().offset
+        return known
+
+    def patient() -> dict[Place, int]:
         try:
-            return {
-                (offset.topic, offset.partition): future.result().offset
-                for offset, future in ask(admin, wanted, spec).items()
-            }
+            return found()
         except KafkaException:
-            look_around(admin)
+            listed = look_around(admin)
+            wanted[:] = [p for p in wanted if listed is None or p[0] in listed]
             raise
 
-    return answered(found)
+    return answered(patient)
 
 
-def look_around(admin: AdminClient) -> None:
-    """Learn anew who leads what.
+def look_around(admin: AdminClient) -> set[str] | None:
+    """Learn anew which topics there are and who leads them; None where nobody says.
 
     After an election or a restart the client asks under a leader epoch that is gone,
     and never by itself under the new one.
     """
-    with suppress(KafkaException):
-        admin.list_topics(timeout=1)
+    try:
+        return set(admin.list_topics(timeout=1).topics)
+    except KafkaException:
+        return None
 
 
 def committed(consumer: Consumer, places: Iterable[Place]) -> list[Start]:
@@ -94,20 +101,19 @@ def committed(consumer: Consumer, places: Iterable[Place]) -> list[Start]:
 
 
 def starts(
-    admin: AdminClient, consumer: Consumer, places: Iterable[Place]
+    admin: AdminClient, consumer: Consumer, places: Collection[Place]
 ) -> list[Start]:
-    """Where to go on reading partitions of ours.
+    """Where to go on reading partitions of ours, without those of deleted topics.
 
     From the committed offset; a partition that was never read from its first record.
     What expired before it was read is lost: that is said, and never jumped over
     silently. An offset beyond the log's end belongs to a topic of the same name that
     is gone: the new one is read from its first record.
     """
-    places = list(places)
     lows, highs = bounds(admin, places, EARLIEST), bounds(admin, places, LATEST)
     return [
         _within(start, lows[start.place], highs[start.place])
-        for start in committed(consumer, places)
+        for start in committed(consumer, lows.keys() & highs.keys())
     ]
 
 

@@ -291,3 +291,16 @@ def test_marks_that_outgrow_a_commit_refuse_their_partition_alone(stage):
         )
         assert set(worker.refused) == {(stage.walk.table, 0)}
     assert stage.committed(0).offset < 0
+
+
+def test_a_topic_that_is_deleted_takes_nothing_with_it(stage):
+    stage.walk.send(some(8))
+    with stage.running() as worker:
+        stage.step_until(worker, "all is read", lambda: stage.counted() == 8)
+        gone = f"{stage.walk.prefix}.shop.gone"
+        stage.kafka.create(gone, 4)
+        stage.step_until(worker, "it is found", lambda: (gone, 3) in worker.lag)
+        stage.walk.admin.delete_topics([gone])[gone].result(30)
+        stage.walk.send(list(islice(rows(now() - 9_000), 100, 108)))
+        stage.step_until(worker, "the rest is read", lambda: stage.counted() == 16)
+        stage.step_until(worker, "it is let go", lambda: (gone, 3) not in worker.lag)
