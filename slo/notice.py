@@ -22,7 +22,9 @@ class Channel(StrEnum):
 class Burning(msgspec.Struct, frozen=True):
     """One series that burns, with the integers that prove it.
 
-    `runbook` is the URL that its SLO names, "" where it names none.
+    `promise` is what the SLO asks for, `seen` the worst that its sources said last,
+    `unit` what good and total count. `runbook` is the URL that its SLO names, ""
+    where it names none.
     """
 
     slo: str
@@ -34,6 +36,9 @@ class Burning(msgspec.Struct, frozen=True):
     objective_ratio: float
     coverage_ratio: float
     runbook: str = ""
+    promise: str = ""
+    seen: str = ""
+    unit: str = ""
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -7,12 +7,11 @@ import msgspec
 from slo.incident import dedup_key
 from slo.model import Series
 from slo.notice import Action, Burning, Channel, Notice
+from slo.saying import UNITS, promise
 from slo.verdict import Alert, Incident, Status, Verdict
 
 
-def page_notice(
-    incident: Incident, members: Iterable[tuple[Series, Status]], now_ms: int
-) -> Notice:
+def page_notice(incident: Incident, members: Iterable[Burning], now_ms: int) -> Notice:
     """The wanted state of an incident: trigger while it is open, then resolve."""
     resolved = incident.resolved_ms is not None
     return Notice(
@@ -25,11 +24,11 @@ def page_notice(
         cluster=incident.cluster,
         opened_ms=incident.opened_ms,
         changed_ms=now_ms,
-        burning=tuple(burning(series, status) for series, status in members),
+        burning=tuple(members),
     )
 
 
-def ticket_notice(series: Series, alert: Alert, status: Status) -> Notice:
+def ticket_notice(series: Series, alert: Alert, what: Burning, now_ms: int) -> Notice:
     """The wanted state of one series' ticket: open while its level is *ticket*.
 
     A ticket that becomes a page closes here: the incident carries it on.
@@ -44,8 +43,8 @@ def ticket_notice(series: Series, alert: Alert, status: Status) -> Notice:
         service=series.slo.service,
         cluster=series.cluster.name,
         opened_ms=alert.since_ms,
-        changed_ms=status.at_ms,
-        burning=(burning(series, status),),
+        changed_ms=now_ms,
+        burning=(what,),
     )
 
 
@@ -54,8 +53,8 @@ def withdrawn(notice: Notice, now_ms: int) -> Notice:
     return msgspec.structs.replace(notice, action=Action.RESOLVE, changed_ms=now_ms)
 
 
-def burning(series: Series, status: Status) -> Burning:
-    """One series with the integers that prove its verdict."""
+def burning(series: Series, status: Status, seen: str = "") -> Burning:
+    """One series with the integers that prove its verdict, and what was `seen` last."""
     return Burning(
         slo=series.slo.name,
         resource=series.resource.name,
@@ -69,4 +68,7 @@ def burning(series: Series, status: Status) -> Burning:
         objective_ratio=float(series.slo.target),
         coverage_ratio=status.coverage,
         runbook=series.slo.annotations.get("runbook", ""),
+        promise=promise(series.slo),
+        seen=seen,
+        unit=UNITS[series.slo.budgeting],
     )

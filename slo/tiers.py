@@ -14,6 +14,7 @@ from slo.ledger import SeriesLedger
 from slo.model import SLO, Urgency
 from slo.names import duration
 from slo.policy import Policy, Tier, reachable
+from slo.saying import counted
 from slo.stretch import Lookup, Ratio, Stretch
 from slo.verdict import TierStatus, Verdict
 
@@ -126,8 +127,16 @@ def _burning(tier: Tier, scene: Scene, long: Stretch, short: Stretch) -> str:
         f"{name} burns {long.burn(scene.budget):.1f}x and"
         f" {duration(tier.short_ms)} {short.burn(scene.budget):.1f}x,"
         f" over {float(tier.factor(scene.slo.period_ms)):g}x:"
-        f" {long.guard_bad:,} bad of {long.guard_total:,} in {name}"
+        f" {long.guard_bad:,} bad of {long.guard_total:,} {counted(scene.slo)} in {name}"
+        f"{_young(long)}"
     )
+
+
+def _young(long: Stretch) -> str:
+    """The integers alone do not give the burn of a window that began before the data."""
+    if not long.prior_ms:
+        return ""
+    return f"; no data before the last {duration(long.seen_ms)}, which counts as good"
 
 
 def hot_ms(ledger: SeriesLedger, start_ms: int, slot_ms: int, limit: Ratio) -> int:

@@ -7,6 +7,7 @@ from slo.feeds import FeedReading
 from slo.ledger import SeriesLedger
 from slo.model import BUCKET_MS, Counts, Series
 from slo.recount import FreshnessRecount, recount_of
+from slo.saying import seen_last
 from slo.verdict import Alert, Status, Verdict
 from streams.store import id_of
 
@@ -52,6 +53,15 @@ class SeriesState:
         self.judged_ms = 0
         self.clamped = 0
         self.unsaved = False  # its row in the store is out of date
+
+    @property
+    def seen(self) -> str:
+        """The worst that the sources said in the newest slot, in words."""
+        last = self.ledger.last
+        if last is None:
+            return ""
+        end_ms = last + self.recount.step_ms
+        return seen_last(self.series.slo, self.feeds, last, end_ms)
 
     @property
     def timing(self) -> Timing:

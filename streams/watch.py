@@ -7,9 +7,9 @@ from slo.alert import Step, step
 from slo.evaluation import Judge
 from slo.incident import groups, join
 from slo.model import Series
-from slo.notice import Notice
+from slo.notice import Burning, Notice
 from slo.policy import Policy
-from slo.tell import page_notice, ticket_notice, withdrawn
+from slo.tell import burning, page_notice, ticket_notice, withdrawn
 from slo.verdict import Alert, Incident, Status, Verdict, VerdictChange
 from streams.series import SeriesState
 from streams.store import Claimed
@@ -107,11 +107,9 @@ class Watch:
                 told.notices[key] = page_notice(found, _burning(found, members), at_ms)
 
 
-def _burning(
-    incident: Incident, members: Iterable[SeriesState]
-) -> list[tuple[Series, Status]]:
+def _burning(incident: Incident, members: Iterable[SeriesState]) -> list[Burning]:
     return [
-        (state.series, state.status)
+        burning(state.series, state.status, state.seen)
         for state in members
         if state.status is not None and state.series.key in incident.members
     ]
@@ -128,6 +126,7 @@ def _judged(state: SeriesState, status: Status, told: Told) -> bool:
     if before is not status.verdict or what is not Step.NONE:
         told.alerts[state.series.key] = Claimed(alert, status.verdict)
     if was.level is not alert.level and Verdict.TICKET in (was.level, alert.level):
-        notice = ticket_notice(state.series, alert, status)
+        what_burns = burning(state.series, status, state.seen)
+        notice = ticket_notice(state.series, alert, what_burns, status.at_ms)
         told.notices[notice.key] = notice
     return what is not Step.NONE and Verdict.PAGE in (was.level, alert.level)

@@ -116,10 +116,8 @@ def summary(notice: Notice) -> str:
         return _cut(f"{head} error budget burns", SUMMARY_CHARS)
     first = notice.burning[0]
     more = len(notice.burning) - 1
-    text = (
-        f"{head} {first.slo} on {first.resource}: {first.reason},"
-        f" {_percent(first.budget_remaining_ratio, 1)} of the budget left"
-    )
+    seen = f"{first.seen}; " if first.seen else ""
+    text = f"{head} {first.slo} on {first.resource}: {seen}{first.reason}, {_budget(first)}"
     tail = f"; and {more} more" if more else ""
     return _cut(text, SUMMARY_CHARS - len(tail)) + tail
 
@@ -183,12 +181,22 @@ def _details(burning: Burning) -> dict[str, Any]:
         "slo": _cut(burning.slo, TEXT_CHARS),
         "resource": _cut(burning.resource, TEXT_CHARS),
         "tier": burning.tier,
+        "promise": _cut(burning.promise, TEXT_CHARS),
+        "seen": _cut(burning.seen, TEXT_CHARS),
         "reason": _cut(burning.reason, TEXT_CHARS),
         "windows": windows,
+        "windows_count": burning.unit,
         "objective": _percent(burning.objective_ratio, 6),
         "budget_left": _percent(burning.budget_remaining_ratio, 1),
         "coverage": _percent(burning.coverage_ratio, 1),
     }
+
+
+def _budget(burning: Burning) -> str:
+    left = burning.budget_remaining_ratio
+    if left < 0:
+        return f"budget overspent by {_percent(-left, 1)}"
+    return f"{_percent(left, 1)} of the budget left"
 
 
 def _board_url(notice: Notice, links: Links) -> str:

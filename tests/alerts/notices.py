@@ -11,11 +11,14 @@ BURNING = Burning(
     slo="aurora-replica-lag",
     resource="orders-b",
     tier="page-fast",
-    reason="1h burns 21.3x and 5m 24.0x, over 14.4x: 26 bad of 60 in 1h",
+    reason="1h burns 21.3x and 5m 24.0x, over 14.4x: 26 bad of 60 slices in 1h",
     windows={"1h": {"good": 34, "total": 60}, "5m": {"good": 0, "total": 5}},
     budget_remaining_ratio=0.62,
     objective_ratio=0.999,
     coverage_ratio=0.997,
+    promise="Aurora reader lag: at most 1 s, in 99.9 % of the 1m slices",
+    seen="AuroraReplicaLag 21.5 s (cloudwatch)",
+    unit="slices",
 )
 
 NOTICE = Notice(

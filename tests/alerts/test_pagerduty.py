@@ -74,7 +74,8 @@ def test_the_whole_event_of_a_page():
         "&var-service=payments&var-slo=aurora-replica-lag&var-resource=orders-b"
         f"&from={T0 - 3_600_000}&to=now"
     )
-    reason = "1h burns 21.3x and 5m 24.0x, over 14.4x: 26 bad of 60 in 1h"
+    reason = "1h burns 21.3x and 5m 24.0x, over 14.4x: 26 bad of 60 slices in 1h"
+    seen = "AuroraReplicaLag 21.5 s (cloudwatch)"
     assert event(NOTICE, LINKS) == {
         "event_action": "trigger",
         "dedup_key": "dbslo/prod/payments/orders",
@@ -89,7 +90,7 @@ def test_the_whole_event_of_a_page():
         ],
         "payload": {
             "summary": (
-                f"prod orders payments: aurora-replica-lag on orders-b: {reason},"
+                f"prod orders payments: aurora-replica-lag on orders-b: {seen}; {reason},"
                 " 62% of the budget left"
             ),
             "source": "orders.prod",
@@ -108,11 +109,16 @@ def test_the_whole_event_of_a_page():
                         "slo": "aurora-replica-lag",
                         "resource": "orders-b",
                         "tier": "page-fast",
+                        "promise": (
+                            "Aurora reader lag: at most 1 s, in 99.9 % of the 1m slices"
+                        ),
+                        "seen": seen,
                         "reason": reason,
                         "windows": {
                             "1h": {"good": 34, "total": 60, "bad": 26},
                             "5m": {"good": 0, "total": 5, "bad": 5},
                         },
+                        "windows_count": "slices",
                         "objective": "99.9%",
                         "budget_left": "62%",
                         "coverage": "99.7%",

@@ -102,6 +102,9 @@ def test_an_incident_in_the_store_survives_a_restart(bench):
     broken(bench, 60, 30, 80)
     (letter,) = [t for t in bench.store.letters() if t.notice.channel is Channel.PAGE]
     assert letter.notice.action is Action.TRIGGER
+    (lag,) = letter.notice.burning
+    assert lag.seen == "Lag -1 (broken) (cloudwatch)"
+    assert lag.promise == "C: at most 1 s, in 99.5 % of the 1m slices"
     bench.restart()
     assert [i.key for i in bench.evaluator.open_incidents] == [letter.key]
     (lag,) = [v for v in views(PLAN, bench.store, TOPICS) if v.series.slo.name == "lag"]

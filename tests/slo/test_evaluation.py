@@ -102,6 +102,15 @@ def test_slots_that_are_not_hot_between_hot_ones_do_not_add_up_as_one_stretch():
     assert status.hot_ms["page-fast"] == 80 * SECOND
 
 
+def test_a_slot_exactly_as_bad_as_the_tier_is_not_hot():
+    for bad, hot in ((144, 0), (145, 3)):  # 14.4 x 0.1 % of 10,000
+        ledger = SeriesLedger()
+        for bucket in range(3):
+            ledger.put(T0 + bucket * 10 * SECOND, Counts(10_000 - bad, 10_000))
+        status = status_at(EVENTS, ledger, T0 + 30 * SECOND, timing=STEADY)
+        assert status.hot_ms["page-fast"] == hot * 10 * SECOND
+
+
 def test_empty_slots_between_hot_ones_are_hot():
     """With 10 s of traffic every 10 minutes an outage pages at its second burst."""
     series = series_of(Budgeting.OCCURRENCES, "0.999", SliKind.RATIO)
@@ -357,7 +366,7 @@ def test_an_outage_leaves_page_for_ticket_as_its_windows_let_go():
 def test_a_page_says_what_burns_over_what():
     status = verdict(LAG, (10, "bad"))
     assert status.reason == (
-        "1h burns 33.3x and 5m 200.0x, over 14.4x: 10 bad of 60 in 1h"
+        "1h burns 33.3x and 5m 200.0x, over 14.4x: 10 bad of 60 slices in 1h"
     )
 
 
