@@ -23,6 +23,16 @@ def text(written: str) -> str:
     return written
 
 
+def routing_key(written: str) -> str:
+    """An integration key of PagerDuty's Events API v2; "" is none as yet."""
+    if not re.fullmatch(r"([A-Za-z0-9_]{32})?", written):
+        raise WrongError(
+            "is no PagerDuty key: those have 32 letters and digits",
+            "Copy the integration key (Events API v2) of the service",
+        )
+    return written
+
+
 def whole(least: int, most: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 

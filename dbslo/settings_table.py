@@ -9,7 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
-from dbslo.parsing import address, choice, pairs, pairs_of, paths, text, url, whole
+from dbslo.parsing import (
+    address,
+    choice,
+    pairs,
+    pairs_of,
+    paths,
+    routing_key,
+    text,
+    url,
+    whole,
+)
 
 PREFIX: Final = "DBSLO_"
 FORMATS: Final = ("cloudwatch", "datadog", "vector", "debezium", "auto")
@@ -122,7 +132,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "DBSLO_PAGERDUTY_KEY",
-        text,
+        routing_key,
         "",
         "The routing key (integration key) of the PagerDuty service. Without it pages"
         " go where tickets go.",

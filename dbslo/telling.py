@@ -5,9 +5,17 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from alerts.delivery import UNHURRIED, Courier, Delivery, Notifier, Outcome, Pace
+from alerts.delivery import (
+    UNHURRIED,
+    Courier,
+    Delivery,
+    Notifier,
+    NotifyError,
+    Outcome,
+    Pace,
+)
 from alerts.notifiers.log import Log
 from alerts.notifiers.pagerduty import Links, PagerDuty
 from alerts.notifiers.webhook import Webhook
@@ -15,7 +23,8 @@ from alerts.routing import LOG, PAGERDUTY, WEBHOOK, default_routes
 from alerts.runner import Runner
 from dbslo.settings import Settings
 from slo.model import SECOND
-from streams.store import Store
+from slo.notice import Action, Channel, Notice
+from streams.store import Letter, Store
 
 log = logging.getLogger("dbslo.telling")
 
@@ -35,10 +44,55 @@ def notifiers(settings: Settings) -> dict[str, Notifier]:
         found[WEBHOOK] = Webhook(settings.webhook_url, real_clock)
     if settings.pagerduty_key:
         links = Links(settings.grafana_url, settings.runbook_url)
-        found[PAGERDUTY] = PagerDuty(
+        pages = PagerDuty(
             settings.pagerduty_key, real_clock, settings.pagerduty_url, links
         )
+        found[PAGERDUTY] = Insured(pages, found.get(WEBHOOK))
     return found
+
+
+class Insured:
+    """PagerDuty; what it refuses for good goes to the log, as an error, and the webhook.
+
+    The refusal is raised all the same: the outbox keeps it for people.
+    """
+
+    def __init__(self, pages: Notifier, instead: Notifier | None) -> None:
+        self._pages = pages
+        self._instead = instead
+
+    def notify(self, notice: Notice, deadline_ms: int) -> None:
+        """Tell PagerDuty; where it never will take this, whoever else there is."""
+        try:
+            self._pages.notify(notice, deadline_ms)
+        except NotifyError as error:
+            if not error.retry:
+                self._fall_back(notice, deadline_ms, str(error))
+            raise
+
+    def _fall_back(self, notice: Notice, deadline_ms: int, error: str) -> None:
+        fields = {"key": notice.key, "error": error, "notice": notice}
+        log.error("a page was refused for good", extra={"fields": fields})
+        if self._instead is None:
+            return
+        try:
+            self._instead.notify(notice, deadline_ms)
+        except NotifyError as failed:
+            fields = {"key": notice.key, "error": str(failed)}
+            log.error("nor was the webhook told", extra={"fields": fields})  # noqa: TRY400 - no trace of what a receiver answers
+
+
+def refused_pages(letters: Iterable[Letter]) -> list[str]:
+    """A sentence for each page that nobody will get any more without a retry."""
+    return [
+        f"a page for {one.key} was refused for good: {one.error};"
+        f" then `dbslo deadletter retry notice:{one.key}`"
+        for one in letters
+        if one.error
+        and one.settled == one.version
+        and one.notice.channel is Channel.PAGE
+        and one.notice.action is Action.TRIGGER
+    ]
 
 
 class Telling:

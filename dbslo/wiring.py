@@ -15,7 +15,7 @@ from dbslo.engines import Engine
 from dbslo.given import Given
 from dbslo.memory import collect_seldom
 from dbslo.settings import ENVIRONMENT
-from dbslo.telling import Telling, real_clock
+from dbslo.telling import Telling, real_clock, refused_pages
 from slo.faults import Fault, SpecificationError
 from slo.model import MINUTE, SECOND, Place
 from streams.listener import Listener
@@ -66,7 +66,16 @@ class Watcher:
         if oldest is not None and self._clock() - oldest > LATE_NOTICE_MS:
             waited = (self._clock() - oldest) // SECOND
             found.append(f"a notice has waited for {waited} s")
-        return found
+        return found + self._refused()
+
+    def _refused(self) -> list[str]:
+        """Pages that were refused for good; none where the store does not answer."""
+        if self._store is None:
+            return []
+        try:
+            return refused_pages(self._store.letters())
+        except UNAVAILABLE:
+            return []
 
     def _look(self) -> bool:
         """Ask the store for the oldest notice; what it said last ages on meanwhile."""

@@ -8,6 +8,7 @@ from dbslo import options, output
 from dbslo.given import given
 from dbslo.look import chosen, look
 from dbslo.output import Column
+from dbslo.telling import refused_pages
 from slo.verdict import Verdict
 from streams.view import SeriesView
 
@@ -51,10 +52,13 @@ def command(
     have = given(inventory, specs, store)
     with look(have) as at:
         views = sorted(chosen(at.views(), slo), key=gravity)
+        refused = refused_pages(at.store.letters())
     if as_json:
         output.emit([line(view) for view in views])
     else:
         output.table(COLUMNS, map(row, views))
+    for sentence in refused:
+        output.complain(sentence)
     if check and any(view.status.verdict is Verdict.PAGE for view in views):
         raise SystemExit(1)
 

@@ -245,6 +245,8 @@ def test_a_notice_that_was_refused_is_listed_and_due_again_after_a_retry(replaye
     assert (
         call("deadletter", "explain", notice["number"], "--store", store).exit_code == 0
     )
+    shown = call("status", *FLEET, "--store", store).stderr
+    assert f"a page for {claim.key} was refused for good: pagerduty: refused" in shown
     again = call("deadletter", "retry", notice["number"], "--store", store)
     assert again.exit_code == 0, again.stderr
     opened = Store(store)

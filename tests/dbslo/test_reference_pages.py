@@ -91,17 +91,18 @@ def test_the_settings_page_names_every_setting_and_its_example_is_read(
     page = (REFERENCE / "settings.md").read_text(encoding="utf-8")
     assert all(f"`{setting.name}`" in page for setting in SETTINGS)
     (example,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    key = "0" * 32
     for secret, value in (
         ("kafka", "sasl.password=x\n"),
         ("store", "sqlite:///x.sqlite\n"),
-        ("pagerduty", "key\n"),
+        ("pagerduty", f"{key}\n"),
     ):
         (tmp_path / secret).write_text(value)
     file = tmp_path / "dbslo.yaml"
     file.write_text(example.replace("/run/secrets", str(tmp_path)))
     found = read_settings({}, file)
     assert found.kafka_options == {"sasl.password": "x"}
-    assert (found.store, found.pagerduty_key) == ("sqlite:///x.sqlite", "key")
+    assert (found.store, found.pagerduty_key) == ("sqlite:///x.sqlite", key)
 
 
 class TestSpecifications:

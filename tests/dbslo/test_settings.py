@@ -12,7 +12,7 @@ from slo.faults import Fault, SpecificationError
 from streams.sources import FORMATS as SOURCES
 from streams.topics import AUTO
 
-SECRET = "hunter2-c0ffee"
+SECRET = "hunter2_c0ffee_0123456789abcdef_"
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ class TestSecrets:
         file.write_text(f"pagerduty_key_file: {tmp_path / 'none'}\n")
         with pytest.raises(SpecificationError):
             read_settings({}, file)
-        (tmp_path / "none").write_text("from the file")
-        assert read_settings({}, file).pagerduty_key == "from the file"
+        (tmp_path / "none").write_text("f" * 32)
+        assert read_settings({}, file).pagerduty_key == "f" * 32
         found = read_settings({"DBSLO_PAGERDUTY_KEY": SECRET}, file)
         assert found.pagerduty_key == SECRET
 
@@ -178,6 +178,8 @@ REFUSED = {
     "an unknown runtime": ("DBSLO_RUNTIME", "flink", "not one of native, faust"),
     "a store of another kind": ("DBSLO_STORE", "mysql://db/x", "not such a URL"),
     "a PagerDuty without a host": ("DBSLO_PAGERDUTY_URL", "https:///v2", "names no host"),
+    "a key that is none": ("DBSLO_PAGERDUTY_KEY", "u+Abc123", "no PagerDuty key"),
+    "a key too long": ("DBSLO_PAGERDUTY_KEY", "0" * 33, "no PagerDuty key"),
     "a topic without a format": ("DBSLO_TOPICS", "cloudwatch", "not name=value"),
     "a topic of no format": ("DBSLO_TOPICS", "cloudwatch=json", "none of cloudwatch, datadog"),
     "a topic twice": ("DBSLO_TOPICS", "a=auto,a=auto", "names a twice"),
@@ -224,7 +226,7 @@ class TestFaults:
         key = tmp_path / "key"
         key.write_text("x")
         environ = {
-            "DBSLO_PAGERDUTY_KEY": "y",
+            "DBSLO_PAGERDUTY_KEY": "0" * 32,
             "DBSLO_PAGERDUTY_KEY_FILE": str(key),
         }
         (fault,) = faults_of(environ, no_file)
