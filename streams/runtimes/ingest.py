@@ -149,7 +149,8 @@ class IngestWorker:
         own = self._settings
         hurry = self._unflushed and sum(self.lag.values()) < FAR_BEHIND
         due_ms = own.flush_ms if hurry else own.idle_ms
-        if len(self._positions) and self._since_flush_ms() >= due_ms:
+        since_ms = (time.monotonic() - self._flushed_at) * 1000
+        if len(self._positions) and since_ms >= due_ms:
             self._flush_or_go_back()
 
     def _flush_or_go_back(self) -> None:
