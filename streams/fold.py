@@ -7,7 +7,7 @@ import msgspec
 from slo.facts import Cell as Fact
 from slo.facts import join
 from streams.batch import Route
-from streams.packing import Frame, Page, Pages
+from streams.packing import SHORT_ROUTE_BYTES, Frame, Page, Pages
 from streams.routes import MAX_TAGS_CHARACTERS
 from streams.table import Want
 
@@ -43,7 +43,6 @@ class Track:
 
     __slots__ = (
         "_holding",
-        "_packed_route",
         "_pages",
         "_sentinels",
         "_turn",
@@ -52,13 +51,14 @@ class Track:
         "end",
         "last_ms",
         "number",
+        "packed_route",
         "page",
     )
 
     def __init__(
         self, want: Want, route: Route, pages: Pages, holding: "list[Track]", turn: int
     ) -> None:
-        self._packed_route = msgspec.msgpack.encode(route)
+        self.packed_route = msgspec.msgpack.encode(route)
         self._sentinels = want.bounds.sentinels
         self._pages = pages
         self._holding = holding
@@ -96,10 +96,13 @@ class Track:
 
     def _enter(self) -> Page:
         """Get a number in the page that is ours."""
-        self.page = page = self._pages.page(self._turn)
-        self.number = page.route_count
-        page.routes += self._packed_route
-        page.route_count += 1
+        pages, size = self._pages.open, len(self.packed_route)
+        if size > SHORT_ROUTE_BYTES:
+            self._pages.roomy(self._turn)
+        self.page = page = pages[self._turn % len(pages)]
+        self.number = len(page.tracks)
+        page.tracks.append(self)
+        page.route_bytes += size
         self.last_ms = NEVER_MS
         return page
 
@@ -136,7 +139,7 @@ class Track:
 
     def make_room(self) -> Page:
         """The page that we stand in, if there is room, else the next."""
-        if self.page.open and self._pages.page(self._turn) is self.page:
+        if self.page.open and self._pages.roomy(self._turn) is self.page:
             return self.page
         return self._enter()
 

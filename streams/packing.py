@@ -5,17 +5,26 @@ it is sealed with its frame (worker, marks, inputs) when it is handed over.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from streams.batch import MAX_BATCH_BYTES, SCHEMA_VERSION, Delta, Mark
 
 MARGIN_BYTES: Final = 96 * 1024
-"""What may be added between two looks at a page's size: a piece of a slab."""
+"""What may be added between two looks at a page's size: PIECE statements, each with a
+short route of its own, or one long route."""
 
+PIECE: Final = 250
+SHORT_ROUTE_BYTES: Final = 300
 DELTA_BYTES: Final = 34
 MAX_PAGES: Final = 64
+
+
+class Written(Protocol):
+    """Who has a number in a page."""
+
+    packed_route: bytes
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -50,17 +59,17 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Page:
-    """One batch in the making, written by tracks: encoded routes and cells, deltas.
+    """One batch in the making, written by tracks: encoded cells, and deltas.
 
-    A number that it gave to a route holds while it is open.
+    The number of a track is its place among `tracks`, and holds while the page is open.
     """
 
-    __slots__ = ("cell_count", "cells", "deltas", "open", "route_count", "routes")
+    __slots__ = ("cell_count", "cells", "deltas", "open", "route_bytes", "tracks")
 
     def __init__(self) -> None:
         self.open = True
-        self.routes = bytearray()
-        self.route_count = 0
+        self.tracks: list[Written] = []
+        self.route_bytes = 0
         self.cells = bytearray()
         self.cell_count = 0
         self.deltas: list[Delta] = []
@@ -68,7 +77,7 @@ class Page:
     @property
     def size(self) -> int:
         """The bytes of its statements, at most."""
-        return len(self.cells) + len(self.routes) + DELTA_BYTES * len(self.deltas)
+        return len(self.cells) + self.route_bytes + DELTA_BYTES * len(self.deltas)
 
     def sealed(self, frame: Frame, marks: Sequence[Mark]) -> bytes:
         """The encoded batch."""
@@ -78,7 +87,7 @@ class Page:
             flushed_ms=frame.flushed_ms,
             marks=marks,
             inputs=frame.inputs,
-            routes=_array(self.route_count, self.routes),
+            routes=_array(len(self.tracks), *(t.packed_route for t in self.tracks)),
             cells=_array(self.cell_count, self.cells),
             deltas=self.deltas,
         )
@@ -94,26 +103,25 @@ class Pages:
 
     def __init__(self) -> None:
         self._room = MAX_BATCH_BYTES - MARGIN_BYTES
-        self._open = [Page()]
+        self.open = [Page()]
         self._full: list[Page] = []
 
-    def page(self, turn: int) -> Page:
+    def roomy(self, turn: int) -> Page:
         """The page, with room in it, of the routes whose turn this is."""
-        pages = self._open
-        share = turn % len(pages)
-        page = pages[share]
+        share = turn % len(self.open)
+        page = self.open[share]
         return page if page.size <= self._room else self._turn(share)
 
     def make_room(self) -> None:
         """Begin anew where a page is full."""
-        for share, page in enumerate(self._open):
+        for share, page in enumerate(self.open):
             if page.size > self._room:
                 self._turn(share)
 
     def _turn(self, share: int) -> Page:
-        self._open[share].open = False
-        self._full.append(self._open[share])
-        self._open[share] = page = Page()
+        self.open[share].open = False
+        self._full.append(self.open[share])
+        self.open[share] = page = Page()
         return page
 
     def flush(self, frame: Frame) -> list[bytes]:
@@ -122,7 +130,7 @@ class Pages:
         Where there are several, the last alone carries the marks: before it is read,
         not everything up to them is.
         """
-        pages = self._full + [page for page in self._open if page.size] or [Page()]
+        pages = self._full + [page for page in self.open if page.size] or [Page()]
         payloads = [page.sealed(frame, ()) for page in pages[:-1]]
         payloads.append(pages[-1].sealed(frame, frame.marks))
         size = sum(page.size for page in pages)
@@ -135,12 +143,12 @@ class Pages:
         self._begin(1)
 
     def _begin(self, pages: int) -> None:
-        for page in self._open:
+        for page in self.open:
             page.open = False
-        self._open = [Page() for _ in range(pages)]
+        self.open = [Page() for _ in range(pages)]
         self._full = []
 
 
-def _array(length: int, items: bytearray) -> msgspec.Raw:
+def _array(length: int, *items: bytes | bytearray) -> msgspec.Raw:
     """A MessagePack array of items that are encoded already."""
-    return msgspec.Raw(b"\xdd" + length.to_bytes(4, "big") + items)
+    return msgspec.Raw(b"".join((b"\xdd", length.to_bytes(4, "big"), *items)))

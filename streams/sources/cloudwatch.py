@@ -12,13 +12,11 @@ import msgspec
 from slo.model import SECOND, Stat
 from streams.judgement import Stats, divisor_of
 from streams.outcomes import IRRELEVANT, OK, UNKNOWN_RESOURCE, Outcomes
+from streams.packing import PIECE
 from streams.routes import tag, tags_text
 from streams.slab import Slab
 from streams.sources.source import UNDECODABLE, Intake, Statement, Target
 from streams.table import Shape, Want
-
-PIECE: Final = 1_000
-"""Records between two looks at the size of the batch."""
 
 MAX_COUNT: Final = 1e12
 
