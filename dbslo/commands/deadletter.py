@@ -97,6 +97,9 @@ def listing(store: str | None, as_json: bool) -> None:
     if as_json:
         output.emit([line(one) for one in every])
         return
+    if not every:
+        output.say("no dead letters")
+        return
     output.table(COLUMNS, map(row, every))
 
 
@@ -124,7 +127,9 @@ def explain(number: str, store: str | None, as_json: bool) -> None:
 
 @command.command(
     epilog=options.examples(
-        "dbslo deadletter retry 0:17 0:18", "dbslo deadletter retry --all"
+        "dbslo deadletter retry 0:17 0:18",
+        "dbslo deadletter retry --all",
+        "DBSLO_KAFKA=127.0.0.1:40123 dbslo deadletter retry 3    # of an embedded run",
     )
 )
 @click.argument("numbers", nargs=-1)
@@ -137,7 +142,8 @@ def retry(
     """Try dead letters again: after an inventory was mended, a key renewed.
 
     The record is read once more from its topic and offset, and written again; where
-    it has expired, that is said, and the exit code is 1.
+    it has expired, that is said, and the exit code is 1. For an embedded run that is
+    still up, DBSLO_KAFKA is the address that it printed.
     """
     if bool(numbers) == every:
         raise click.UsageError("give numbers, or --all")

@@ -13,10 +13,12 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.testing.pagerduty import PagerDutyServer
+from dbslo.cli import main
 from dbslo.demo import fleet, wire
 from slo.model import MINUTE
 
@@ -153,6 +155,64 @@ def test_records_from_outside_become_counts_a_page_and_metrics_and_it_ends_clean
     )
     assert verdict["slo"] == "rds-replicas-fresh"
     assert "0" * 32 not in running.log.read_text()
+
+
+def test_a_dead_letter_of_a_run_that_is_up_is_written_again_through_its_address(
+    running,
+):
+    broker = running.said(r"kafka +(\S+) \(in this process\)")
+    producer = Producer({"bootstrap.servers": broker})
+    producer.produce("cloudwatch", b"{broken", partition=0)
+    producer.flush(10)
+
+    def malformed() -> float:
+        return sum(running.scrape("dbslo_records_total", result="malformed"))
+
+    until(lambda: malformed() == 1, running)
+    (letter,) = until(lambda: dead_letters(running), running)
+    retry = ["deadletter", "retry", letter["number"], "--store", running.store]
+    alone = CliRunner().invoke(main, retry, env={})
+    assert alone.exit_code == 1
+    assert "set DBSLO_KAFKA to the address that it printed" in alone.stderr
+    found = CliRunner().invoke(main, retry, env={"DBSLO_KAFKA": broker})
+    assert found.exit_code == 0, found.stderr
+    assert "was written again" in found.stdout
+    until(lambda: malformed() == 2, running)
+    (again,) = until(
+        lambda: [
+            one for one in dead_letters(running) if one["offset"] != letter["offset"]
+        ],
+        running,
+    )
+    assert (again["offset"], again["sha256"]) == (1, letter["sha256"])
+    assert len(dead_letters(running)) == 1, "what was retried is forgotten"
+
+
+def test_a_retry_does_not_write_what_another_broker_holds_there(tmp_path, running):
+    broker = running.said(r"kafka +(\S+) \(in this process\)")
+    producer = Producer({"bootstrap.servers": broker})
+    producer.produce("cloudwatch", b"{broken", partition=0)
+    producer.flush(10)
+    (letter,) = until(lambda: dead_letters(running), running)
+    (tmp_path / "two").mkdir()
+    second = Running(tmp_path / "two")
+    try:
+        other = second.said(r"kafka +(\S+) \(in this process\)")
+        producer = Producer({"bootstrap.servers": other})
+        producer.produce("cloudwatch", lag(MINUTE, 0.4), partition=0)
+        producer.flush(10)
+        retry = ["deadletter", "retry", letter["number"], "--store", running.store]
+        found = CliRunner().invoke(main, retry, env={"DBSLO_KAFKA": other})
+    finally:
+        second.process.kill()
+        second.process.wait()
+    assert found.exit_code == 1
+    assert "it is not that run's broker" in found.stderr
+
+
+def dead_letters(running: Running) -> list[dict]:
+    listing = ["deadletter", "list", "--json", "--store", running.store]
+    return json.loads(CliRunner().invoke(main, listing, env={}).stdout)
 
 
 def test_a_second_run_goes_on_from_the_store_of_the_first(tmp_path):

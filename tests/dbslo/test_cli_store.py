@@ -218,11 +218,19 @@ def test_a_dead_letter_is_listed_and_explained_without_its_secret(replayed):
     assert letter["sha256"] in explained.stdout
 
 
-def test_a_retry_of_a_record_whose_broker_is_gone_says_that_it_expired(replayed):
+def test_a_retry_of_an_embedded_record_says_what_it_takes(replayed):
     _, store, _ = replayed
     found = call("deadletter", "retry", "--all", "--store", store)
     assert found.exit_code == 1
-    assert "has expired" in found.stderr
+    assert "once it has ended, the record is gone with it" in found.stderr
+
+
+def test_no_dead_letters_are_called_none(tmp_path):
+    store = f"sqlite:///{tmp_path}/new.sqlite"
+    Store(store).close()
+    found = call("deadletter", "list", "--store", store)
+    assert (found.exit_code, found.stdout) == (0, "no dead letters\n")
+    assert call("deadletter", "list", "--json", "--store", store).stdout == "[]\n"
 
 
 def test_a_notice_that_was_refused_is_listed_and_due_again_after_a_retry(replayed):
