@@ -46,8 +46,8 @@ def test_a_page_needs_90_s_or_three_cadences_of_hot_time(cadence_ms, floor_ms):
 def test_a_compressed_policy_keeps_its_factors(divisor):
     small = compressed(DEFAULT, divisor)
     assert factors(small, 30 * DAY) == factors(DEFAULT, 30 * DAY)
-    assert [tier.long_ms for tier in small.tiers] == [
-        tier.long_ms // divisor for tier in DEFAULT.tiers
+    assert [(tier.long_ms, tier.short_ms) for tier in small.tiers] == [
+        (tier.long_ms // divisor, tier.short_ms // divisor) for tier in DEFAULT.tiers
     ]
     assert small.hot_floor(0) == 90 * SECOND // divisor
 
