@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from dbslo.load import load
-from dbslo.settings import Settings, read_settings
+from dbslo.load import gather_plan
+from dbslo.settings import Settings, gather_settings, read_settings
 from slo.faults import Fault
 from slo.plan import Plan
 from slo.policy import DEFAULT, Policy, compressed
+from slo.reading import Findings
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -44,7 +45,20 @@ def given(
     store: str | None = None,
     **options: Any,
 ) -> Given:
-    """Settings and plan. Raises SpecificationError with every fault of either."""
-    settings = settings_of(inventory=inventory, specs=specs, store=store, **options)
-    loaded = load(settings.specs, settings.inventory, policy_of(settings))
+    """Settings and plan. Raises SpecificationError with every fault of both together.
+
+    Where the settings do not say what to read, nothing is said about that.
+    """
+    findings = Findings()
+    read, wrong = gather_settings(os.environ, findings)
+    chosen = {"inventory": inventory, "specs": specs, "store": store, **options}
+    chosen = {name: value for name, value in chosen.items() if value}
+    settings = msgspec.structs.replace(read, **chosen)
+    unknown = wrong - chosen.keys()
+    loaded = gather_plan(
+        None if "specs" in unknown else settings.specs,
+        None if "inventory" in unknown else settings.inventory,
+        findings,
+        policy_of(settings),
+    )
     return Given(settings, loaded.plan, loaded.warnings)

@@ -12,7 +12,7 @@ from dbslo.trees import Trees, read_bytes, read_file
 from slo.entries import Catalogue, read_catalogue
 from slo.faults import Fault, Node, SpecificationError
 from slo.fleet import expand
-from slo.inventory import read_inventory
+from slo.inventory import NOTHING_READ, read_inventory
 from slo.model import (
     Place,
 )
@@ -44,25 +44,49 @@ def load_plan(specs: Sequence[Path], inventory: Path, policy: Policy = DEFAULT) 
 
 def load(specs: Sequence[Path], inventory: Path, policy: Policy = DEFAULT) -> Loaded:
     """As `load_plan`, with the warnings."""
-    findings = Findings()
+    return gather_plan(specs, inventory, Findings(), policy)
+
+
+def gather_plan(
+    specs: Sequence[Path] | None,
+    inventory: Path | None,
+    findings: Findings,
+    policy: Policy = DEFAULT,
+) -> Loaded:
+    """As `load`, for who has read something else before: its faults are told too.
+
+    `findings` holds those. None stands for specifications or an inventory whose
+    place is not known, which is a fault already.
+    """
     fleet = _fleet(inventory, findings)
-    known = not findings.faults  # else what selectors match cannot be judged
-    documents = _documents(_spec_files(specs, findings), findings)
+    documents = _documents(_spec_files(specs or (), findings), findings)
     read = read_specifications(documents, catalogue(), findings, policy)
-    series = expand(read.specified, fleet) if known else ()
+    series = expand(read.specified, fleet)
     if not findings.faults and not series:
-        place = Place(", ".join(map(str, specs)) or "(no file)", 1)
+        place = Place(", ".join(map(str, specs or ())) or "(no file)", 1)
         findings.fault(place, "(file)", "no SLO is written", "Write an SLO object")
     if findings.faults:
         raise SpecificationError(_sorted(findings.faults))
     return Loaded(Plan(fleet, read.slos, series, policy), _sorted(findings.warnings))
 
 
-def _fleet(path: Path, findings: Findings) -> Inventory:
-    fleet = read_inventory(_documents([path], findings), findings)
-    if not fleet.clusters and not findings.faults:
+def _fleet(path: Path | None, findings: Findings) -> Inventory:
+    """The fleet, and what of it is in doubt.
+
+    Where the file is broken as YAML, or says nothing, it may hold anything.
+    """
+    if path is None:
+        return Inventory(doubts=(NOTHING_READ,))
+    faults = len(findings.faults)
+    documents = _documents([path], findings)
+    broken = len(findings.faults) > faults
+    fleet = read_inventory(documents, findings)
+    if not fleet.clusters and len(findings.faults) == faults:
         reason, remedy = "holds no cluster", "Write `clusters: [{name, engine}]`"
         findings.fault(Place(str(path), 1), "clusters", reason, remedy)
+        broken = True
+    if broken:
+        return msgspec.structs.replace(fleet, doubts=(*fleet.doubts, NOTHING_READ))
     return fleet
 
 

@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from dbslo.settings_table import PREFIX, SETTINGS, Setting
 from dbslo.trees import read_file
 from slo.faults import Node, SpecificationError
 from slo.model import Place
-from slo.reading import Fields, Findings
+from slo.reading import Fields, Findings, kind_of
 
 CONFIG: Final = "DBSLO_CONFIG"
 DEFAULT_FILE: Final = Path("dbslo.yaml")
@@ -86,19 +86,37 @@ def read_settings(
     Raises SpecificationError with every fault; no message holds a secret's value.
     """
     findings = Findings()
+    found = gather_settings(environ, findings, default_file).settings
+    if findings.faults:
+        raise SpecificationError(tuple(findings.faults))
+    return found
+
+
+class Gathered(NamedTuple):
+    """Settings with stand-ins for what is wrong, and the fields that are."""
+
+    settings: Settings
+    wrong: frozenset[str]
+
+
+def gather_settings(
+    environ: Mapping[str, str], findings: Findings, default_file: Path = DEFAULT_FILE
+) -> Gathered:
+    """As `read_settings`, for who has more to read: faults go to `findings`."""
     in_file = _from_file(_file(environ, default_file), findings)
     in_environment = _from_environment(environ, findings)
     values: dict[str, Any] = {}
-    given = set()
+    given, wrong = set(), set()
     for setting in SETTINGS:
+        faults = len(findings.faults)
         written = _direct_or_from_file(setting, in_environment, findings)
         written = written or _direct_or_from_file(setting, in_file, findings)
         if written is not None:
             given.add(setting.name)
         values[setting.field] = _parsed(setting, written, findings)
-    if findings.faults:
-        raise SpecificationError(tuple(findings.faults))
-    return Settings(**values, given=frozenset(given))
+        if len(findings.faults) > faults:
+            wrong.add(setting.field)
+    return Gathered(Settings(**values, given=frozenset(given)), frozenset(wrong))
 
 
 def _file(environ: Mapping[str, str], default_file: Path) -> Path | None:
@@ -147,10 +165,23 @@ def _from_file(path: Path | None, findings: Findings) -> dict[str, _Written]:
                 (f"{setting.field}_file", f"{setting.name}_FILE"),
             ):
                 node = fields.node(field)
-                if node is not None:
+                if node is not None and _writable(setting, fields, field, node):
                     found[name] = _Written(_flat(node), node.place, field)
         fields.close()
     return found
+
+
+def _writable(setting: Setting, fields: Fields, field: str, node: Node) -> bool:
+    """Whether a value has a form that the setting can have; else it is a fault."""
+    value = node.value
+    listed = value if isinstance(value, list) else []
+    nested = any(isinstance(item.value, dict | list) for item in listed)
+    if not nested and (setting.lines or not isinstance(value, dict)):
+        return True
+    form = "a mapping" if setting.lines else "text or a list of texts"
+    reason = f"must be {form}, is {'a list of more' if nested else kind_of(value)}"
+    fields.fault(field, reason, f"Write {form}")
+    return False
 
 
 def _flat(node: Node) -> str:
@@ -219,4 +250,4 @@ def _empty(setting: Setting) -> Any:
     return {} if setting.lines else ""
 
 
-__all__ = ["SETTINGS", "Setting", "Settings", "read_settings"]
+__all__ = ["SETTINGS", "Gathered", "Setting", "Settings", "read_settings"]

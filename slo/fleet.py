@@ -5,16 +5,20 @@ from typing import Final
 
 import msgspec
 
+from slo.inventory import PSEUDO_LABELS
 from slo.model import (
     SLO,
     Entry,
     Feed,
+    Place,
     Series,
 )
 from slo.names import duration
 from slo.reading import nearest
 from slo.resources import (
     Cluster,
+    Doubt,
+    Engine,
     Inventory,
     Resource,
     ResourceKind,
@@ -40,18 +44,25 @@ class _Match(msgspec.Struct, frozen=True):
 def expand(specified: Sequence[Specified], inventory: Inventory) -> tuple[Series, ...]:
     """Every SLO on every resource that its selector matches and a source can feed.
 
-    A selector that matches nothing, and an SLI that no source can feed on any
-    cluster matched, are faults; single clusters that cannot be fed are warnings.
-    They go to the findings of the specifications.
+    A selector that matches nothing, a value in it that nothing bears, and an SLI that
+    no source can feed on any cluster matched, are faults; single clusters that cannot
+    be fed are warnings. They go to the findings of the specifications.
+
+    Where the inventory has faults it is judged by what could be read: nothing is said
+    against a selector that a cluster in doubt might still match.
     """
     series: list[Series] = []
+    known = _Known(inventory)
     for one in specified:
         matches = _matches(one.slo, inventory)
+        possible = any(_may_match(one.slo, doubt) for doubt in inventory.doubts)
+        wrong = _fault_of_words(one, known)
         if not matches:
-            _fault_of_nothing(one, inventory)
+            if not wrong and not possible:
+                _fault_of_nothing(one)
             continue
         fed = [found for match in matches for found in match.series]
-        _report_unfed(one, matches)
+        _report_unfed(one, matches, possible=possible)
         _refuse_same_keys(one, fed)
         _refuse_empty_slices(one, fed)
         _warn_of_idleness(one, fed)
@@ -109,47 +120,110 @@ def feeds_of(entry: Entry, cluster: Cluster, kind: ResourceKind) -> tuple[Feed, 
     )
 
 
-def _fault_of_nothing(one: Specified, inventory: Inventory) -> None:
+def _may_match(slo: SLO, doubt: Doubt) -> bool:
+    """Whether a selector matches what is known of a cluster in doubt."""
+    cluster, unread = doubt.cluster, doubt.unread
+    if not unread & {"cluster", "resource"} and not cluster.resources:
+        return False
+    for key, text in slo.selector.items():
+        part = key if key in PSEUDO_LABELS else "labels"
+        if part not in unread and not _has(cluster, key, _words(text)):
+            return False
+    return True
+
+
+def _has(cluster: Cluster, key: str, values: frozenset[str]) -> bool:
+    """Whether a cluster has one of the values, whatever the key asks for."""
+    if key == "cluster":
+        return cluster.name in values
+    if key == "resource":
+        return any(resource.name in values for resource in cluster.resources)
+    return _bears(cluster, key, values)
+
+
+class _Known:
+    """What there is to select by: keys, and the values of each in the whole fleet."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._doubts = inventory.doubts
+        self._clusters = [
+            *inventory.clusters,
+            *(doubt.cluster for doubt in inventory.doubts),
+        ]
+        labels = {key for cluster in self._clusters for key in cluster.labels}
+        self.keys = labels | set(PSEUDO_LABELS)
+        self._values: dict[str, set[str]] = {}
+
+    def in_doubt(self, key: str) -> bool:
+        """Whether the fleet may hold more of a key than could be read."""
+        part = key if key in PSEUDO_LABELS else "labels"
+        return any(part in doubt.unread for doubt in self._doubts)
+
+    def values(self, key: str) -> set[str]:
+        """Every value of a label or pseudo-label in the fleet."""
+        if key not in self._values:
+            self._values[key] = self._all(key)
+        return self._values[key]
+
+    def _all(self, key: str) -> set[str]:
+        match key:
+            case "cluster":
+                return {c.name for c in self._clusters if c.name}
+            case "engine":
+                return {c.engine.value for c in self._clusters}
+            case "resource":
+                return {r.name for c in self._clusters for r in c.resources}
+            case _:
+                labels = (c.labels.get(key, "") for c in self._clusters)
+                return {word for label in labels for word in _words(label) if word}
+
+
+def _fault_of_words(one: Specified, known: _Known) -> bool:
+    """A fault for every key and value of a selector that no cluster bears."""
+    faults = len(one.source.findings.faults)
+    selector = one.source.node("selector")
+    written = selector.value if selector is not None else {}
+    for key, text in one.slo.selector.items():
+        place = written[key].place if key in written else one.source.place
+        words = sorted(_words(text))
+        if key not in known.keys:
+            if not known.in_doubt(key):
+                remedy = f"No cluster has a label {key}. {nearest(key, known.keys)}"
+                _refuse(one, place, key, text, remedy)
+            continue
+        for word in words:
+            if word not in known.values(key) and not _may_be(word, key, known):
+                remedy = f"No {key} is {word}. {nearest(word, known.values(key))}"
+                _refuse(one, place, key, word, remedy)
+    return len(one.source.findings.faults) > faults
+
+
+def _may_be(word: str, key: str, known: _Known) -> bool:
+    """Whether a value may stand where the inventory could not be read."""
+    return known.in_doubt(key) and (key != "engine" or word in set(Engine))
+
+
+def _refuse(one: Specified, place: Place, key: str, word: str, remedy: str) -> None:
+    reason = f"{{{key}: {word}}} of {one.slo.name} matches nothing in the inventory"
+    path = f"{one.source.key('selector')}.{key}"
+    one.source.findings.fault(place, path, reason, remedy)
+
+
+def _fault_of_nothing(one: Specified) -> None:
     text = ", ".join(f"{key}: {value}" for key, value in one.slo.selector.items())
     reason = f"{{{text}}} of {one.slo.name} matches nothing in the inventory"
-    one.source.fault("selector", reason, _hint(one.slo, inventory))
-
-
-def _hint(slo: SLO, inventory: Inventory) -> str:
-    """The first part of the selector that nothing in the fleet bears."""
-    for key, text in slo.selector.items():
-        known = _values(key, inventory)
-        if not known:
-            return f"No cluster has a label {key}. {nearest(key, _keys(inventory))}"
-        if known.isdisjoint(_words(text)):
-            return f"No {key} is {text}. {nearest(text, known)}"
-    return "No single cluster has all of these; look into the inventory"
-
-
-def _keys(inventory: Inventory) -> set[str]:
-    labels = {key for cluster in inventory.clusters for key in cluster.labels}
-    return labels | {"cluster", "engine", "resource"}
-
-
-def _values(key: str, inventory: Inventory) -> set[str]:
-    """Every value of a label or pseudo-label in the fleet."""
-    match key:
-        case "cluster":
-            return {c.name for c in inventory.clusters}
-        case "engine":
-            return {c.engine.value for c in inventory.clusters}
-        case "resource":
-            return {r.name for c in inventory.clusters for r in c.resources}
-        case _:
-            labels = (c.labels.get(key, "") for c in inventory.clusters)
-            return {word for label in labels for word in _words(label) if word}
+    remedy = "No single cluster has all of these; look into the inventory"
+    one.source.fault("selector", reason, remedy)
 
 
 # -- feeding ---------------------------------------------------------------------------
 
 
-def _report_unfed(one: Specified, matches: Sequence[_Match]) -> None:
-    """Clusters that no source can feed: a fault where that is all of them."""
+def _report_unfed(one: Specified, matches: Sequence[_Match], *, possible: bool) -> None:
+    """Clusters that no source can feed: a fault where that is all of them.
+
+    `possible`: a cluster in doubt may match too, and may be fed.
+    """
     unfed = [match.cluster for match in matches if not match.series]
     if not unfed:
         return
@@ -159,7 +233,7 @@ def _report_unfed(one: Specified, matches: Sequence[_Match]) -> None:
     reason = f"no source can feed {one.slo.indicator.id} of {one.slo.name} on {names}"
     remedy = f"It is fed by {fed_by(one.slo.indicator)}"
     key = "sli" if one.source.has("sli") else "source"
-    if len(unfed) == len(matches):
+    if len(unfed) == len(matches) and not possible:
         one.source.fault(key, reason, remedy)
     else:
         one.source.warn(key, reason, remedy)

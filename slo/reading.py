@@ -86,6 +86,11 @@ class Fields:
                 node.place, path or "(document)", reason, "Write `key: value` lines"
             )
 
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it is one; else it has its fault already."""
+        return not self._broken
+
     def key(self, name: str) -> str:
         """The dotted key of a field."""
         return f"{self.path}.{name}" if self.path else name
@@ -215,17 +220,21 @@ class Fields:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts; a single text counts as a list of one."""
+        return tuple(text for text, _ in self.placed_texts(name))
+
+    def placed_texts(self, name: str) -> list[tuple[str, Place]]:
+        """As `texts`, each with where it is written."""
         node = self.node(name)
         if node is not None and not isinstance(node.value, list):
             text = self._as_text(name, node, "")
-            return (text,) if text else ()
+            return [(text, node.place)] if text else []
         found = []
         for key, item in self.items(name):
             if isinstance(item.value, str):
-                found.append(item.value)
+                found.append((item.value, item.place))
             else:
                 self._wrong_item(key, item)
-        return tuple(found)
+        return found
 
     def pairs(self, name: str) -> Iterator[tuple[str, str, Place]]:
         """(key, text, place) of a mapping of texts, such as labels.

@@ -66,7 +66,22 @@ class Resource(msgspec.Struct, frozen=True):
         return f"{self.kind.value}:{self.name}"
 
 
+class Doubt(msgspec.Struct, frozen=True):
+    """A cluster that could not be read whole; `unread` are the parts not to rely on.
+
+    Parts are called as selectors call them: `cluster`, `engine`, `resource`, and
+    `labels` for all labels.
+    """
+
+    cluster: Cluster
+    unread: frozenset[str]
+
+
 class Inventory(msgspec.Struct, frozen=True):
-    """The fleet. Names of clusters, and of resources of one kind, are unique."""
+    """The fleet. Names of clusters, and of resources of one kind, are unique.
+
+    `doubts` are what an inventory with faults may hold besides; a plan has none.
+    """
 
     clusters: tuple[Cluster, ...] = ()
+    doubts: tuple[Doubt, ...] = ()

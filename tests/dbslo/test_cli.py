@@ -15,6 +15,7 @@ from dbslo import __version__, output
 from dbslo.cli import COMMANDS, commands, main
 from dbslo.options import TIME
 from dbslo.reference import PAGES
+from tests.slo.written import FLEET, LAG
 
 ROOT = Path(__file__).parents[2]
 EVERY = dict(commands(main))
@@ -135,6 +136,55 @@ def test_every_fault_is_told_at_once_with_its_place(run, tmp_path):
     keys = ("file", "line", "key", "reason", "remedy")
     assert all(all(fault[key] for key in keys) for fault in told["faults"])
     assert len(told["faults"]) == len(found.stderr.splitlines()) - 1
+
+
+SETTINGS_AND_FILES = {
+    # what is wrong with the settings: (environment, keys that are told of them)
+    "a store": ({"DBSLO_STORE": "mysql://x"}, ["DBSLO_STORE"]),
+    "several": (
+        {"DBSLO_STORE": "mysql://x", "DBSLO_RUNTIME": "flink"},
+        ["DBSLO_RUNTIME", "DBSLO_STORE"],
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "status", "rules"])
+@pytest.mark.parametrize("what", SETTINGS_AND_FILES)
+def test_a_wrong_setting_hides_no_fault_of_the_files(run, tmp_path, what, command):
+    env, keys = SETTINGS_AND_FILES[what]
+    inventory, specs = tmp_path / "inventory.yaml", tmp_path / "slos.yaml"
+    inventory.write_text(FLEET.replace("engine: postgres", "engine: postgre"))
+    specs.write_text(LAG.replace("target: 0.995", "target: 1"))
+    files = ["--inventory", str(inventory), "--specs", str(specs)]
+    found = run(command, *files, env=env)
+    assert found.exit_code == 2
+    for key in (*keys, "clusters[1].engine", "spec.objectives[0].target"):
+        assert f": {key}: " in found.stderr
+
+
+def test_where_the_settings_do_not_say_what_to_read_only_that_is_told(run, tmp_path):
+    missing = {"DBSLO_SPECS_FILE": str(tmp_path / "none")}
+    found = run("validate", "--json", *EXAMPLES[:2], env=missing)
+    (fault,) = json.loads(found.stdout)["faults"]
+    assert fault["key"] == "DBSLO_SPECS_FILE"
+    missing = {"DBSLO_INVENTORY_FILE": str(tmp_path / "none")}
+    found = run("validate", "--json", *EXAMPLES[2:], env=missing)
+    (fault,) = json.loads(found.stdout)["faults"]
+    assert fault["key"] == "DBSLO_INVENTORY_FILE"
+
+
+def test_every_bad_line_of_every_capture_is_named(run, tmp_path):
+    good = '{"topic": "t", "partition": 0, "offset": 0, "timestamp_ms": 1}'
+    bad = ["{", "[]", '{"topic": 1}', good.replace("}", ', "value_b64": "?"}'), "x"]
+    first, other = tmp_path / "a.ndjson", tmp_path / "b.ndjson"
+    first.write_text("\n".join([good, *bad, good]))
+    other.write_text(f"{good}\n" + "no\n" * 60)
+    found = run("replay", *EXAMPLES, str(first), str(other))
+    assert found.exit_code == 2
+    for line in range(2, 7):
+        assert f"{first}:{line}: capture: " in found.stderr
+    assert found.stderr.count(": capture: ") == 51
+    assert "15 more lines are wrong" in found.stderr
 
 
 def test_wrong_settings_are_told_with_the_secret_left_out(run):

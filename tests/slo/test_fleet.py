@@ -73,6 +73,98 @@ def test_a_label_of_several_values_bears_each() -> None:
     assert [series.key for series in outcome.series] == ["it/returns"]
 
 
+class TestWordsOfASelector:
+    def test_each_that_no_cluster_bears_is_a_fault_beside_those_that_match(
+        self,
+    ) -> None:
+        outcome = of(
+            "cdc.liveness",
+            "{env: [prod, prodd], engine: [postgres, postgress], team: ship}",
+        )
+        assert [(f.key.rpartition(".")[2], f.remedy) for f in outcome.faults] == [
+            ("env", "No env is prodd. Did you mean prod?"),
+            ("engine", "No engine is postgress. Did you mean postgres?"),
+        ]
+
+    def test_all_of_them_are_told_where_nothing_matches(self) -> None:
+        outcome = of("cdc.liveness", "{env: [stagin, tst], tier: gold}")
+        assert [fault.reason.split(" of ")[0] for fault in outcome.faults] == [
+            "{env: stagin}",
+            "{env: tst}",
+            "{tier: gold}",
+        ]
+
+    def test_the_line_of_the_label_is_named(self) -> None:
+        text = SLO.replace("SLI, ", "cdc.liveness, ").replace(
+            "SELECTOR", "{cluster: orders,\n env: [prod, tst]}"
+        )
+        assert Outcome(text).fault.place.line == 8
+
+
+DOUBTFUL = """
+clusters:
+- name: orders
+  engine: aurora-mysql
+  labels: {env: prod}
+  instances: [orders-a]
+- name: returns
+  engine: postgre
+  labels: {env: staging}
+  instances: [returns-1]
+"""
+
+IN_DOUBT = {
+    # what: (the SLI, selector, what is said of it in spite of the broken cluster)
+    "a value that no cluster bears": (
+        "aurora.replica_lag", "{env: [prod, tst]}", ["{env: tst}"]),
+    "a value of the broken cluster alone": (
+        "aurora.replica_lag", "{env: [prod, staging]}", []),
+    "an engine that the broken one may have": (
+        "aurora.replica_lag", "{engine: [aurora-mysql, postgres]}", []),
+    "only an engine that the broken one may have": (
+        "server_fault_ratio", "{engine: mariadb}", []),
+    "an engine that there is not": (
+        "aurora.replica_lag", "{engine: [aurora-mysql, msql]}", ["{engine: msql}"]),
+    "labels that the broken one cannot have": (
+        "aurora.replica_lag", "{env: staging, cluster: orders}", ["{env: staging, cluster: orders}"]),
+    "nothing that could feed it, but perhaps the broken one": (
+        "locks.wait_share", "{env: staging}", []),
+    "nothing that could feed it": (
+        "cdc.liveness", "{cluster: orders}", ["no source can feed cdc.liveness"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", IN_DOUBT)
+def test_a_broken_cluster_hides_no_fault_and_makes_none(what: str) -> None:
+    sli, selector, said = IN_DOUBT[what]
+    engine, *others = of(sli, selector, DOUBTFUL).faults
+    assert engine.key == "clusters[1].engine"
+    assert [fault.reason.split(" of it")[0] for fault in others] == said
+
+
+UNREADABLE = {
+    "labels": ("labels: {env: staging}", "lables: {env: staging}"),
+    "a label": ("labels: {env: staging}", "labels: {env: 17}"),
+    "the name": ("name: returns", "name: ''"),
+    "instances": ("instances: [returns-1]", "instances: [17]"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_cannot_be_read_of_a_cluster_may_be_what_is_selected(what: str) -> None:
+    fleet = spoilt(DOUBTFUL, "postgre", "aurora-mysql")
+    fleet = spoilt(fleet, *UNREADABLE[what])
+    selectors = {
+        "labels": "{tier: gold}",
+        "a label": "{env: gold}",
+        "the name": "{cluster: gold}",
+        "instances": "{resource: gold}",
+    }
+    whole = of("aurora.replica_lag", selectors[what], DOUBTFUL)
+    assert len(whole.faults) == 2
+    assert len(of("aurora.replica_lag", selectors[what], fleet).faults) == 1
+
+
 class TestWhatCannotBeFed:
     @pytest.mark.parametrize(
         ("sli", "cluster", "remedy"),

@@ -96,13 +96,13 @@ REFUSED = {
     "a label is text": (
         "team: payments", "team: 17", "clusters[0].labels.team", "must be text", "quotes"),
     "two clusters do not share a name": (
-        "name: returns\n", "name: orders\n", "clusters[1]", "cluster name orders is taken", "one name"),
+        "name: returns\n", "name: orders\n", "clusters[1].name", "cluster name orders is taken", "one name"),
     "two clusters do not share an instance": (
-        "[returns-1]", "[orders-a]", "clusters[1]", "instance name orders-a is taken by cluster orders", "one name"),
+        "[returns-1]", "[orders-a]", "clusters[1].instances", "instance name orders-a is taken by cluster orders", "one name"),
     "a cluster does not list an instance twice": (
-        "[orders-a, orders-b]", "[orders-a, orders-a]", "clusters[0]", "instance name orders-a is taken", "one name"),
+        "[orders-a, orders-b]", "[orders-a, orders-a]", "clusters[0].instances", "orders-a is listed twice in cluster orders", "List it once"),
     "two clusters do not share a connector": (
-        "[returns]", "[orders-cdc]", "clusters[1]", "cdc name orders-cdc is taken", "one name"),
+        "[returns]", "[orders-cdc]", "clusters[1].cdc_prefixes", "cdc name orders-cdc is taken", "one name"),
     "a connector is not called like a topic of another source": (
         "[returns]", "[cloudwatch]", "clusters[1].cdc_prefixes", "topic of another source", "topic.prefix"),
     "a cluster is a mapping": (
@@ -134,6 +134,7 @@ def test_what_is_no_inventory_is_told(text: str) -> None:
     inventory, findings = read(text)
     assert findings.faults
     assert inventory.clusters == ()
+    assert inventory.doubts
 
 
 def test_no_fault_hides_another() -> None:
@@ -146,3 +147,50 @@ def test_no_fault_hides_another() -> None:
         "clusters[1].labels.resource",
         "clusters[1].instance",
     ]
+
+
+SPOILT_IN_THREE_WAYS = """clusters:
+- name: orders
+  engine: aurora-mysqll
+  labels: {env: prod}
+  instances:
+  - orders-a
+  - orders-b
+  - orders-a
+- name: orders
+  engine: postgres
+  labels: {env: prod}
+  instances: [orders-b]
+"""
+
+
+def test_a_broken_engine_hides_no_name_that_is_taken() -> None:
+    _, findings = read(SPOILT_IN_THREE_WAYS)
+    assert [(f.place.line, f.key, f.reason.split(",")[0]) for f in findings.faults] == [
+        (3, "clusters[0].engine", "is the text 'aurora-mysqll'"),
+        (8, "clusters[0].instances", "orders-a is listed twice in cluster orders"),
+        (9, "clusters[1].name", "the cluster name orders is taken by cluster orders"),
+        (
+            12,
+            "clusters[1].instances",
+            "the instance name orders-b is taken by cluster orders",
+        ),
+    ]
+    assert findings.faults[1].reason.endswith("inventory.yaml:6")
+
+
+def test_a_list_that_two_clusters_share_by_alias_is_taken_twice() -> None:
+    _, findings = read(
+        "clusters:\n"
+        "- {name: a, engine: mysql, labels: {env: x}, instances: &all [a-1]}\n"
+        "- {name: b, engine: mysql, labels: {env: x}, instances: *all}\n"
+    )
+    (fault,) = findings.faults
+    assert "instance name a-1 is taken by cluster a" in fault.reason
+
+
+def test_a_misspelt_list_of_instances_is_one_fault() -> None:
+    _, findings = read(
+        "clusters: [{name: a, engine: mysql, labels: {env: x}, instnaces: [a-1]}]"
+    )
+    assert [fault.key for fault in findings.faults] == ["clusters[0].instnaces"]

@@ -264,9 +264,9 @@ REFUSED = {
     "a selector is a mapping": (
         LAG, "selector: {cluster: orders}", "selector: [orders]", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "mapping", "env: prod"),
     "a selector that matches nothing has a typing error": (
-        LAG, "cluster: orders", "cluster: order", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "Did you mean orders?"),
+        LAG, "cluster: orders", "cluster: order", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector.cluster", "matches nothing", "Did you mean orders?"),
     "a label that nobody bears is named": (
-        LAG, "{cluster: orders}", "{environment: prod}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "No cluster has a label environment"),
+        LAG, "{cluster: orders}", "{environment: prod}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector.environment", "matches nothing", "No cluster has a label environment"),
     "an engine that cannot feed is refused": (
         LAG, "cluster: orders", "cluster: returns", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.sli", "no source can feed aurora.replica_lag", "cloudwatch on instances of aurora-mysql, aurora-postgresql"),
     "an urgency is one of three": (
@@ -318,9 +318,9 @@ REFUSED = {
     "labels that no cluster bears together": (
         LAG, "{cluster: orders}", "{team: ship, engine: aurora-mysql}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "No single cluster"),
     "an engine of the selector has a typing error": (
-        LAG, "{cluster: orders}", "{engine: aurora_mysql}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "Did you mean aurora-mysql?"),
+        LAG, "{cluster: orders}", "{engine: aurora_mysql}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector.engine", "matches nothing", "Did you mean aurora-mysql?"),
     "a resource of the selector has a typing error": (
-        LAG, "{cluster: orders}", "{resource: orders-aa}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "matches nothing", "Did you mean orders-a?"),
+        LAG, "{cluster: orders}", "{resource: orders-aa}", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector.resource", "matches nothing", "Did you mean orders-a?"),
     "rows are no metric": (
         COMMITS, "source: cloudwatch", "source: cdc", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.source", "rows, not of metrics", "cdc.liveness"),
     "good and bad beside total are one too many": (
