@@ -96,10 +96,10 @@ class Track:
 
     def _enter(self) -> Page:
         """Get a number in the page that is ours."""
-        pages, size = self._pages.open, len(self.packed_route)
+        shares, size = self._pages.shares, len(self.packed_route)
         if size > SHORT_ROUTE_BYTES:
             self._pages.roomy(self._turn)
-        self.page = page = pages[self._turn % len(pages)]
+        self.page = page = shares[self._turn % len(shares)]
         self.number = len(page.tracks)
         page.tracks.append(self)
         page.route_bytes += size

@@ -102,26 +102,26 @@ class Pages:
     """
 
     def __init__(self) -> None:
-        self._room = MAX_BATCH_BYTES - MARGIN_BYTES
-        self.open = [Page()]
+        self.shares = [Page()]
         self._full: list[Page] = []
+        self._room = MAX_BATCH_BYTES - MARGIN_BYTES
 
     def roomy(self, turn: int) -> Page:
         """The page, with room in it, of the routes whose turn this is."""
-        share = turn % len(self.open)
-        page = self.open[share]
+        share = turn % len(self.shares)
+        page = self.shares[share]
         return page if page.size <= self._room else self._turn(share)
 
     def make_room(self) -> None:
         """Begin anew where a page is full."""
-        for share, page in enumerate(self.open):
+        for share, page in enumerate(self.shares):
             if page.size > self._room:
                 self._turn(share)
 
     def _turn(self, share: int) -> Page:
-        self.open[share].open = False
-        self._full.append(self.open[share])
-        self.open[share] = page = Page()
+        self.shares[share].open = False
+        self._full.append(self.shares[share])
+        self.shares[share] = page = Page()
         return page
 
     def flush(self, frame: Frame) -> list[bytes]:
@@ -130,11 +130,11 @@ class Pages:
         Where there are several, the last alone carries the marks: before it is read,
         not everything up to them is.
         """
-        pages = self._full + [page for page in self.open if page.size] or [Page()]
+        pages = self._full + [page for page in self.shares if page.size] or [Page()]
         payloads = [page.sealed(frame, ()) for page in pages[:-1]]
         payloads.append(pages[-1].sealed(frame, frame.marks))
         size = sum(page.size for page in pages)
-        self._room = MAX_BATCH_BYTES - MARGIN_BYTES - frame.size
+        self._room = max(MAX_BATCH_BYTES - MARGIN_BYTES - frame.size, MARGIN_BYTES)
         self._begin(min(1 + size // self._room, MAX_PAGES))
         return payloads
 
@@ -143,9 +143,9 @@ class Pages:
         self._begin(1)
 
     def _begin(self, pages: int) -> None:
-        for page in self.open:
+        for page in self.shares:
             page.open = False
-        self.open = [Page() for _ in range(pages)]
+        self.shares = [Page() for _ in range(pages)]
         self._full = []
 
 

@@ -93,6 +93,16 @@ class _Line:
             if not target.bounds.careful:
                 self.low, self.high = target.bounds.low, target.bounds.high
 
+    def is_of(self, datum: Datum) -> bool:
+        """Whether a datum with this line's metric and name is of this identity."""
+        return (
+            self.unit == datum.unit
+            and self.region == datum.region
+            and self.account_id == datum.account_id
+            and self.namespace == datum.namespace
+            and len(datum.dimensions) == 1
+        )
+
 
 _decoder = msgspec.json.Decoder(Datum)
 
@@ -112,8 +122,7 @@ class CloudWatch:
         """Take a slab of single documents in."""
         size = len(slab.values)
         for first in range(0, size, PIECE):
-            piece = range(first, min(first + PIECE, size))
-            self._piece(slab, piece, outcomes)
+            self._piece(slab, range(first, min(first + PIECE, size)), outcomes)
             self._intake.fold.make_room()
         judged = outcomes.counts.total() + len(outcomes.undecoded)
         outcomes.counts[IRRELEVANT] += size - judged - len(outcomes.refused)
@@ -141,27 +150,14 @@ class CloudWatch:
                 continue
             identity, lines = wanted
             line = lines.get(datum.dimensions.get(identity))
-            if (
-                line is None
-                or len(datum.dimensions) != 1
-                or line.unit != datum.unit
-                or line.region != datum.region
-                or line.account_id != datum.account_id
-                or line.namespace != datum.namespace
-            ):
+            if line is None or not line.is_of(datum):
                 line = self._other(datum)
                 if line is None:
                     continue
-            wire, divisor, start_ms = datum.value, line.divisor, datum.timestamp
-            low, high, total = (
-                wire.min / divisor,
-                wire.max / divisor,
-                wire.sum / divisor,
-            )
-            if (
-                line.low <= low <= high <= line.high >= total >= line.low
-                and earliest <= start_ms <= latest
-            ):
+            wire, by, start_ms = datum.value, line.divisor, datum.timestamp
+            low, high, total = wire.min / by, wire.max / by, wire.sum / by
+            plain = line.low <= low <= high <= line.high >= total >= line.low
+            if plain and earliest <= start_ms <= latest:
                 line.track.state(start_ms, arrival_ms, wire.count, total, low, high)
                 ok += 1
             else:
