@@ -151,14 +151,19 @@ def _totals(families: Families, view: SeriesView, own: tuple[str, ...]) -> None:
 
 
 def _budget(families: Families, view: SeriesView, own: tuple[str, ...]) -> None:
+    """The objective always; of what was never observed no budget: it is not whole."""
     slo, budget = view.series.slo, view.status.budget
-    for name, value in (
+    gauges = [
         (names.OBJECTIVE_RATIO, float(slo.target)),
         (names.WINDOW_SECONDS, slo.period_ms / SECOND),
-        (names.BUDGET_REMAINING_RATIO, budget.remaining_ratio),
-        (names.BUDGET_REMAINING_SECONDS, budget.remaining_ms / SECOND),
-        (names.BUDGET_SPENT_RATIO, budget.spent_ratio),
-    ):
+    ]
+    if view.status.observed:
+        gauges += [
+            (names.BUDGET_REMAINING_RATIO, budget.remaining_ratio),
+            (names.BUDGET_REMAINING_SECONDS, budget.remaining_ms / SECOND),
+            (names.BUDGET_SPENT_RATIO, budget.spent_ratio),
+        ]
+    for name, value in gauges:
         _add(families, name, (*own, period(slo.period_ms)), value)
 
 
@@ -177,7 +182,7 @@ def _of_window(
 ) -> list[tuple[str, float | None]]:
     return [
         (names.SLI_RATIO, status.good / status.total if status.total else None),
-        (names.BURN_RATE, status.burn),
+        (names.BURN_RATE, status.burn if view.status.observed else None),
         (names.EXHAUSTION_SECONDS, _exhaustion(view, status)),
         (names.WINDOW_BAD_EVENTS, status.bad_events),
         (names.WINDOW_TOTAL_EVENTS, status.expected_events),

@@ -43,14 +43,20 @@ def command(
     """Show the error budget of every series, the least left first."""
     have = given(inventory, specs, store)
     with look(have) as at:
-        views = [view for view in chosen(at.views(), slo) if view.status.observed]
-    views.sort(key=lambda view: view.status.budget.remaining_ratio)
+        views = sorted(chosen(at.views(), slo), key=left)
     if as_json:
         output.emit([line(view) for view in views])
         return
-    output.table(COLUMNS, map(row, views))
-    if not views:
-        output.complain("nothing was observed yet")
+    seen = [view for view in views if view.status.observed]
+    output.table(COLUMNS, map(row, seen))
+    unseen = [view.series.key for view in views if not view.status.observed]
+    if unseen:
+        output.complain(f"never observed, no budget known: {', '.join(unseen)}")
+
+
+def left(view: SeriesView) -> tuple[bool, float]:
+    """Sort key: the least left first, what was never observed last."""
+    return not view.status.observed, view.status.budget.remaining_ratio
 
 
 def gone_ms(view: SeriesView) -> float | None:
@@ -87,15 +93,17 @@ def objective(view: SeriesView) -> str:
 def line(view: SeriesView) -> dict[str, object]:
     """A view as JSON."""
     slo, budget = view.series.slo, view.status.budget
+    seen = view.status.observed
     return {
         **view.series.labels,
+        "observed": seen,
         "objective_ratio": float(slo.target),
         "period_ms": slo.period_ms,
         "budgeting": slo.budgeting.value,
         "good": budget.good,
         "total": budget.total,
-        "spent_ratio": budget.spent_ratio,
-        "remaining_ratio": budget.remaining_ratio,
-        "remaining_ms": budget.remaining_ms,
+        "spent_ratio": budget.spent_ratio if seen else None,
+        "remaining_ratio": budget.remaining_ratio if seen else None,
+        "remaining_ms": budget.remaining_ms if seen else None,
         "gone_in_ms": gone_ms(view),
     }

@@ -1,6 +1,7 @@
 """`dbslo explain SLO [RESOURCE]`: how a verdict came about, with every integer."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -13,8 +14,10 @@ from dbslo.output import Column, percent, rfc3339, span
 from slo.model import MILLIONTHS, SECOND, Budgeting
 from slo.names import duration
 from slo.policy import Policy, Tier
+from slo.verdict import Status
 from streams.view import SeriesView
 
+NEVER = "never observed, so none is known"
 WINDOWS = (
     Column("window"),
     Column("good", right=True),
@@ -88,7 +91,7 @@ def tell(view: SeriesView, policy: Policy) -> None:
                 amount(view, window.good),
                 amount(view, window.total - window.good),
                 amount(view, window.total),
-                f"{window.burn:.2f}x",
+                burn(view, duration(window.window_ms)),
                 percent(window.coverage, 0),
                 span(window.prior_ms) if window.prior_ms else "-",
             )
@@ -105,7 +108,13 @@ def facts(view: SeriesView, policy: Policy) -> list[tuple[str, str]]:
     slices = f" of {duration(slo.slice_ms)}" if slo.sliced else ""
     alert = view.alert
     since = f" since {rfc3339(alert.since_ms)}" if alert.since_ms else ""
-    left = f"{percent(budget.remaining_ratio)} left, {span(budget.remaining_ms)}"
+    budgeted = NEVER
+    if status.observed:
+        left = f"{percent(budget.remaining_ratio)} left, {span(budget.remaining_ms)}"
+        if budget.remaining_ratio < 0:
+            left = f"overspent by {percent(-budget.remaining_ratio)}"
+            left += f", {span(-budget.remaining_ms)}"
+        budgeted = f"{left} as outage; {percent(budget.spent_ratio)} spent"
     return [
         ("objective", f"{objective(view)} in {duration(slo.period_ms)}"),
         ("indicator", f"{slo.indicator.id}, counted as {slo.budgeting.value}{slices}"),
@@ -114,10 +123,17 @@ def facts(view: SeriesView, policy: Policy) -> list[tuple[str, str]]:
         ("sources", _sources(view)),
         ("guards", _guards(view)),
         ("coverage", f"{percent(status.coverage)} of the fastest tier's long window"),
-        ("budget", f"{left} as outage; {percent(budget.spent_ratio)} spent"),
+        ("budget", budgeted),
         ("alert", f"{alert.level.value}{since}"),
         ("restated", f"{view.revisions} buckets changed after they were counted"),
     ]
+
+
+def burn(view: SeriesView, window: str) -> str:
+    """The burn of a window; that of a series that was never observed is not 0."""
+    if not view.status.observed:
+        return "-"
+    return f"{view.status.windows[window].burn:.2f}x"
 
 
 def _first(view: SeriesView, policy: Policy) -> str:
@@ -159,13 +175,13 @@ def tier_row(view: SeriesView, tier: Tier, policy: Policy) -> tuple[str, ...]:
     """A tier of the policy as a row of the table."""
     status = view.status
     judged = next(one for one in status.tiers if one.tier == tier.name)
-    hot_ms, windows = status.hot_ms.get(tier.name), status.windows
+    hot_ms = status.hot_ms.get(tier.name)
     floor_ms = status.hot_floor_ms or policy.hot_floor_ms
     return (
         tier.name,
         f"{float(tier.factor(view.series.slo.period_ms)):g}x",
         *(
-            f"{duration(ms)} {windows[duration(ms)].burn:.2f}x"
+            f"{duration(ms)} {burn(view, duration(ms))}"
             for ms in (tier.long_ms, tier.short_ms)
         ),
         "-" if hot_ms is None else f"{span(hot_ms)} of {floor_ms // SECOND}s",
@@ -195,6 +211,16 @@ def line(view: SeriesView) -> dict[str, object]:
             }
             for feed in view.series.feeds
         ],
-        "status": msgspec.to_builtins(status),
+        "status": judged(status),
         "alert": msgspec.to_builtins(view.alert),
     }
+
+
+def judged(status: Status) -> dict[str, Any]:
+    """A status as JSON; of what was never observed no burn and no budget is known."""
+    found: dict[str, Any] = msgspec.to_builtins(status)
+    if not status.observed:
+        found["budget"] = None
+        for window in found["windows"].values():
+            window["burn"] = None
+    return found

@@ -99,15 +99,19 @@ def burn(view: SeriesView, window: str) -> str:
 def line(view: SeriesView) -> dict[str, object]:
     """A view as JSON."""
     series, status = view.series, view.status
+    seen = status.observed  # of what was never seen nothing reads as healthy
     return {
         **series.labels,
         "verdict": status.verdict.value,
         "tier": status.tier,
         "reason": status.reason,
         "observed": status.observed,
-        "burn": {name: window.burn for name, window in status.windows.items()},
-        "budget_remaining_ratio": status.budget.remaining_ratio,
-        "coverage_ratio": status.coverage,
+        "burn": {
+            name: window.burn if seen else None
+            for name, window in status.windows.items()
+        },
+        "budget_remaining_ratio": status.budget.remaining_ratio if seen else None,
+        "coverage_ratio": status.coverage if seen else None,
         "source_age_ms": view.source_age_ms,
         "now_ms": view.now_ms,
     }

@@ -142,10 +142,40 @@ def test_budget_puts_the_least_first(replayed):
     assert found.exit_code == 0
     assert found.stdout.splitlines()[1].startswith("rds-replicas-fresh")
     told = json.loads(call("budget", "--json", *FLEET, "--store", store).stdout)
-    left = [one["remaining_ratio"] for one in told]
+    seen = [one for one in told if one["observed"]]
+    assert told[: len(seen)] == seen
+    left = [one["remaining_ratio"] for one in seen]
     assert left == sorted(left)
-    for one in told:
+    for one in seen:
         assert one["spent_ratio"] + one["remaining_ratio"] == pytest.approx(1)
+
+
+def test_what_was_never_observed_reads_as_healthy_to_nobody(tmp_path):
+    empty = f"sqlite:///{tmp_path}/empty.sqlite"
+    nothing = capture(tmp_path / "one.ndjson", [Record(T0, "cloudwatch", None, b"{}")])
+    assert call("replay", str(nothing), *FLEET, "--store", empty).exit_code == 0
+    for one in json.loads(call("status", "--json", *FLEET, "--store", empty).stdout):
+        assert one["verdict"] == "unknown"
+        assert not one["observed"]
+        assert set(one["burn"].values()) == {None}
+        assert one["budget_remaining_ratio"] is one["coverage_ratio"] is None
+    told = json.loads(call("budget", "--json", *FLEET, "--store", empty).stdout)
+    assert len(told) == len(PLAN.series)
+    for one in told:
+        assert one["remaining_ratio"] is one["spent_ratio"] is one["gone_in_ms"] is None
+    plain = call("budget", *FLEET, "--store", empty)
+    assert "never observed, no budget known: " in plain.stderr
+    assert "%" not in plain.stdout
+    explain = ["explain", "rds-replicas-fresh", *FLEET, "--store", empty]
+    (status, *_) = [
+        one["status"] for one in json.loads(call(*explain, "--json").stdout)
+    ]
+    assert status["budget"] is None
+    assert {window["burn"] for window in status["windows"].values()} == {None}
+    text = call(*explain).stdout
+    assert "never observed, so none is known" in text
+    assert "0.00x" not in text
+    assert "100.0% left" not in text
 
 
 def test_explain_shows_windows_guards_and_sources(replayed):

@@ -245,8 +245,18 @@ def test_a_series_that_was_never_seen_has_zero_counters_and_is_unknown():
     for result in ("good", "bad"):
         assert scrape.value(names.EVENTS_TOTAL, result=result) == 0
     assert scrape.value(names.ALERT_STATE, tier="") == 4
-    for absent in (names.SLI_RATIO, names.EXHAUSTION_SECONDS, names.SOURCE_AGE_SECONDS):
-        assert scrape.samples[absent] == []
+    for absent in (
+        names.SLI_RATIO,
+        names.BURN_RATE,
+        names.BUDGET_REMAINING_RATIO,
+        names.BUDGET_REMAINING_SECONDS,
+        names.BUDGET_SPENT_RATIO,
+        names.EXHAUSTION_SECONDS,
+        names.SOURCE_AGE_SECONDS,
+    ):
+        assert scrape.samples[absent] == [], absent
+    assert scrape.value(names.OBJECTIVE_RATIO) == pytest.approx(0.995)
+    assert len(scrape.samples[names.SLO_INFO]) == 1
 
 
 def test_the_counter_never_decreases_whatever_is_restated():
