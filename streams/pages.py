@@ -117,25 +117,21 @@ def checkpoint(image: Image, now_ms: int) -> Checkpoint:
         histories=_histories(image, now_ms),
         series=[_row(s) for s in image.series.values() if s.unsaved],
         facts_from=(now_ms - FACTS_KEPT_MS) // HOUR,
-        ledgers_from=_kept_from(image, now_ms) // PAGE_MS,
+        ledgers_from=kept_from(image, now_ms) // PAGE_MS,
     )
 
 
 def _histories(image: Image, now_ms: int) -> list[tuple[int, int, bytes]]:
     """The sums of old hours that are not in the store as they should be."""
-    page = (now_ms - FINE_MS) // PAGE_MS
-    due = [
-        state
-        for state in image.series.values()
-        if state.ledger.history_dirty or state.history_page + HISTORY_PAGES <= page
-    ]
     found = []
-    for state in due:
+    for state in image.series.values():
         last = state.ledger.last
         if last is None:
             continue
-        state.history_page = min(page, last // PAGE_MS)
-        found.append((state.id, state.history_page, state.ledger.history(page)))
+        page = min((now_ms - FINE_MS) // PAGE_MS, last // PAGE_MS)
+        if state.ledger.history_dirty or state.history_page + HISTORY_PAGES <= page:
+            state.history_page = page
+            found.append((state.id, page, state.ledger.history(page)))
     return found
 
 
@@ -151,7 +147,8 @@ def _row(state: SeriesState) -> SeriesRow:
     )
 
 
-def _kept_from(image: Image, now_ms: int) -> int:
+def kept_from(image: Image, now_ms: int) -> int:
+    """The moment, in ms, before which the store keeps no buckets any more."""
     periods = [state.series.slo.period_ms for state in image.series.values()]
     return now_ms - max(periods, default=0) - LEDGER_MARGIN_MS
 
@@ -163,10 +160,10 @@ def settled(image: Image, now_ms: int) -> None:
     for fact in image.facts.values():
         fact.facts.dirty.clear()
         fact.facts.evict(image.resident_hour)
-    kept_from = _kept_from(image, now_ms)
+    forgotten = kept_from(image, now_ms)
     for state in image.series.values():
         state.unsaved = False
         state.ledger.dirty.clear()
         state.ledger.history_dirty = False
-        state.ledger.forget(kept_from)
+        state.ledger.forget(forgotten)
         state.ledger.evict((now_ms - FINE_MS) // PAGE_MS)

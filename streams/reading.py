@@ -10,7 +10,7 @@ from slo.plan import Plan
 from slo.verdict import Alert, Incident, Verdict
 from streams.frontier import Frontier, Saved
 from streams.image import RESIDENT_HOURS, Image
-from streams.pages import load
+from streams.pages import kept_from, load
 from streams.store import Progress, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view
@@ -42,6 +42,9 @@ def read_partition(
     frontier = Frontier(topics, image.by_cluster)
     if progress.frontier:
         frontier.restore(msgspec.msgpack.decode(progress.frontier, type=Saved))
+    gone = kept_from(image, frontier.latest() or 0)
+    for state in image.series.values():
+        state.ledger.forget(gone)  # its sums may be older than what pages are left
     for cluster, states in image.by_cluster.items():
         now = frontier.now(cluster) or 0
         for state in states:
