@@ -7,6 +7,11 @@ from urllib.parse import urlsplit
 
 _PAIR_BREAK = re.compile(r",(?=\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*=)")
 
+_BROKER = re.compile(
+    r"([A-Za-z_]+://)?(\[[0-9A-Fa-f:]+\]|(?=[^:]*[A-Za-z.])[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
+)
+_SLOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
 
 class WrongError(ValueError):
     """A text that cannot be the value of its setting; carries the remedy."""
@@ -30,6 +35,24 @@ def routing_key(written: str) -> str:
             "is no PagerDuty key: those have 32 letters and digits",
             "Copy the integration key (Events API v2) of the service",
         )
+    return written
+
+
+def brokers(written: str) -> str:
+    """Bootstrap servers, `host:port` with commas between, unchanged."""
+    parts = [part.strip() for part in written.split(",")]
+    if written and not all(_BROKER.fullmatch(part) for part in parts):
+        remedy = "Write host:port,host:port, such as kafka:9092"
+        raise WrongError("is no list of host:port", remedy)
+    return written
+
+
+def slot(written: str) -> str:
+    """The name of a worker: it becomes part of names in Kafka."""
+    if not _SLOT.fullmatch(written):
+        reason = "is no slot: a number such as 0, or a word"
+        remedy = "Write letters, digits, dots, underscores and hyphens, a letter or digit first"
+        raise WrongError(reason, remedy)
     return written
 
 
@@ -73,9 +96,14 @@ def url(*schemes: str) -> Callable[[str], str]:
             raise WrongError(
                 "is not a URL", f"Write a URL that begins with {listed}"
             ) from None
-        if scheme not in schemes or not written.isprintable() or " " in written:
+        if not written.isprintable() or " " in written:
+            reason = "holds a space or control character"
+            raise WrongError(reason, f"Write a URL that begins with {listed}")
+        if scheme not in schemes:
+            neither = " nor ".join(f"{scheme}://" for scheme in schemes)
             raise WrongError(
-                "is not such a URL", f"Write a URL that begins with {listed}"
+                f"begins with neither {neither}",
+                f"Write a URL that begins with {listed}",
             )
         if scheme in ("http", "https") and not host:
             raise WrongError("names no host", f"Write {scheme}://host/...")

@@ -11,12 +11,13 @@ import msgspec
 
 from dbslo.parsing import (
     address,
+    brokers,
     choice,
     pairs,
     pairs_of,
     paths,
     routing_key,
-    text,
+    slot,
     url,
     whole,
 )
@@ -47,7 +48,7 @@ class Setting(msgspec.Struct, frozen=True):
 SETTINGS: Final = (
     Setting(
         "DBSLO_KAFKA",
-        text,
+        brokers,
         "",
         "Kafka's bootstrap servers, `host:port,host:port`. `run`, `ingest`, `evaluate`"
         " and `collect` need it; `demo` brings its own broker.",
@@ -86,7 +87,7 @@ SETTINGS: Final = (
     ),
     Setting(
         "DBSLO_SLOT",
-        text,
+        slot,
         "0",
         "This worker's slot: unique among the workers of a stage and the same after a"
         " restart, such as a StatefulSet's ordinal.",

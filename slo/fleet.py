@@ -193,9 +193,16 @@ def _fault_of_words(one: Specified, known: _Known) -> bool:
             continue
         for word in words:
             if word not in known.values(key) and not _may_be(word, key, known):
-                remedy = f"No {key} is {word}. {nearest(word, known.values(key))}"
+                remedy = f"No {key} is {word}. {_hint(word, key, known)}"
                 _refuse(one, place, key, word, remedy)
     return len(one.source.findings.faults) > faults
+
+
+def _hint(word: str, key: str, known: _Known) -> str:
+    """An engine that the fleet has not is no typing error."""
+    if key == "engine" and word in set(Engine):
+        return "Remove it until a cluster has it"
+    return nearest(word, known.values(key))
 
 
 def _may_be(word: str, key: str, known: _Known) -> bool:

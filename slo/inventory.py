@@ -75,7 +75,11 @@ def _read(fields: Fields, claims: "_Claims") -> Doubt:
     doubted.since()
     labels = _labels(fields)
     doubted.since("labels")
-    named = {key: _resource_names(fields, key) for key in RESOURCES}
+    named = {
+        "instances": _resource_names(fields, "instances"),
+        "proxies": _resource_names(fields, "proxies"),
+        "cdc_prefixes": _resource_names(fields, "cdc_prefixes"),
+    }
     _refuse_other_topics(fields, named["cdc_prefixes"])
     doubted.since("resource")
     cluster = Cluster(

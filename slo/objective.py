@@ -15,6 +15,10 @@ from slo.reading import Fields, shown
 DEFAULT_PERIOD_MS: Final = 30 * DAY
 _LONGEST_PERIOD_MS: Final = 366 * DAY
 _SHORTEST_MS: Final = min(DEFAULT.windows_ms)
+_CLOSEST: Final = Fraction(1, 10**9)
+"""No budget is smaller: in 30 days of seconds it would allow a part of one."""
+
+_SLICED: Final = ("timeSliceTarget", "timeSliceWindow")
 _ROLLING: Final = "only rolling windows are evaluated today"
 
 
@@ -36,7 +40,8 @@ def read_objective(spec: Fields, entry: Entry | None, policy: Policy) -> Objecti
     period_ms = _period(spec, policy)
     budgeting = _budgeting(spec, entry)
     fields = _only_objective(spec)
-    slice_ms, slice_target = _slices(fields, budgeting, entry)
+    method = _known_method(spec, fields, budgeting)
+    slice_ms, slice_target = _slices(fields, method, entry)
     found = Objective(
         target=_target(spec, fields, entry),
         budgeting=budgeting,
@@ -44,7 +49,8 @@ def read_objective(spec: Fields, entry: Entry | None, policy: Policy) -> Objecti
         slice_ms=slice_ms,
         slice_target=slice_target,
     )
-    if period_ms % (slice_ms if budgeting is not Budgeting.OCCURRENCES else BUCKET_MS):
+    step_ms = BUCKET_MS if method in (None, Budgeting.OCCURRENCES) else slice_ms
+    if period_ms % step_ms:
         reason = f"{duration(period_ms)} is no multiple of {duration(slice_ms)}"
         spec.fault("timeWindow", reason, "Choose a window of whole slices")
     _warn_of_tiers(spec, fields, found, policy)
@@ -98,6 +104,26 @@ def _budgeting(spec: Fields, entry: Entry | None) -> Budgeting:
         reason = f"{entry.id} is an age, seen slice by slice: it has no events to count"
         spec.fault("budgetingMethod", reason, "Write `budgetingMethod: Timeslices`")
     return budgeting
+
+
+def _known_method(
+    spec: Fields, fields: Fields | None, budgeting: Budgeting
+) -> Budgeting | None:
+    """The method, None where it is not known which was meant: that is one fault.
+
+    What belongs to the method is judged by it alone, so that no fault makes others.
+    """
+    written = spec.node("budgetingMethod")
+    if written is not None:
+        return budgeting if written.value == budgeting.value else None
+    if spec.misspells("budgetingMethod"):
+        return None
+    keys = [key for key in _SLICED if fields is not None and fields.has(key)]
+    if not keys or budgeting is not Budgeting.OCCURRENCES:
+        return budgeting
+    reason = f"is missing, and {' and '.join(keys)} have no meaning in Occurrences"
+    spec.fault("budgetingMethod", reason, "Write `budgetingMethod: Timeslices`")
+    return None
 
 
 def _counts_rows(entry: Entry) -> bool:
@@ -169,10 +195,13 @@ def _budgeted(
     fields: Fields, name: str, written: Decimal, target: Fraction
 ) -> Fraction | None:
     """The target if it leaves a budget and asks for anything at all."""
-    if 0 < target < 1:
+    if 0 < target <= 1 - _CLOSEST:
         return target
     text = shown(written)
-    if target <= 0:
+    if 1 - _CLOSEST < target < 1:
+        reason = f"{text} is so close to 1 that it shows as 100 %"
+        fields.fault(name, reason, "Write 9 decimals at most, such as 0.999999999")
+    elif target <= 0:
         fields.fault(name, f"{text} asks for nothing", "Write a ratio, such as 0.999")
     elif target == 1:
         reason = f"{text} leaves no error budget, so every burn rate is infinite"
@@ -187,9 +216,12 @@ def _budgeted(
 
 
 def _slices(
-    fields: Fields | None, budgeting: Budgeting, entry: Entry | None
+    fields: Fields | None, budgeting: Budgeting | None, entry: Entry | None
 ) -> tuple[int, Fraction]:
-    """The slice width in ms and the good share that a slice must reach."""
+    """The slice width in ms and the good share that a slice must reach.
+
+    `budgeting` is None where nobody knows which is meant.
+    """
     default = entry.slice_ms if entry else MINUTE
     if fields is None:
         return default, Fraction(1)
@@ -205,12 +237,12 @@ def _slices(
 
 
 def _slice_share(
-    fields: Fields, budgeting: Budgeting, entry: Entry | None
+    fields: Fields, budgeting: Budgeting | None, entry: Entry | None
 ) -> Decimal | None:
     """The good share that a slice must reach, None where none is written."""
     share = fields.number("timeSliceTarget")
     timeslices = budgeting is Budgeting.TIMESLICES
-    if fields.has("timeSliceTarget") and not timeslices:
+    if fields.has("timeSliceTarget") and not timeslices and budgeting:
         reason = "belongs to Timeslices"
         remedy = "Remove it, or write `budgetingMethod: Timeslices`"
         fields.fault("timeSliceTarget", reason, remedy)

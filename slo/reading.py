@@ -253,6 +253,12 @@ class Fields:
         """The keys as written."""
         return tuple(self._nodes)
 
+    def misspells(self, name: str) -> bool:
+        """Whether a key that nobody asked for is nearly this one, which is absent."""
+        strangers = [word for word in self._nodes if word not in self._asked]
+        close = difflib.get_close_matches(name, strangers, n=1, cutoff=0.6)
+        return name not in self._nodes and bool(close)
+
     def close(self) -> None:
         """Report every key that nobody asked for."""
         for name in self._nodes:

@@ -69,7 +69,7 @@ def tell(have: Given) -> None:
             (
                 slo.name,
                 slo.indicator.id,
-                f"{float(100 * slo.target):g}%",
+                f"{float(100 * slo.target):.12g}%",
                 slo.budgeting.value,
                 slo.urgency.value,
                 str(fed[slo.name]),

@@ -176,7 +176,14 @@ REFUSED = {
     "an address without a port": ("DBSLO_METRICS_LISTEN", "localhost", "not host:port"),
     "a port beyond all ports": ("DBSLO_METRICS_LISTEN", "::1:99999", "not host:port"),
     "an unknown runtime": ("DBSLO_RUNTIME", "flink", "not one of native, faust"),
-    "a store of another kind": ("DBSLO_STORE", "mysql://db/x", "not such a URL"),
+    "a store of another kind": ("DBSLO_STORE", "mysql://db/x", "DBSLO_STORE: begins with neither sqlite:// nor postgresql+psycopg://"),
+    "a URL of another kind": ("DBSLO_GRAFANA_URL", "ftp://x", "'ftp://x' begins with neither http:// nor https://"),
+    "a URL with a space": ("DBSLO_GRAFANA_URL", "https://a b", "holds a space"),
+    "a broker that is a number": ("DBSLO_KAFKA", "7", "'7' is no list of host:port"),
+    "a broker without a host": ("DBSLO_KAFKA", "a:9092,:9092", "no list of host:port"),
+    "a broker with a word as port": ("DBSLO_KAFKA", "a:port", "no list of host:port"),
+    "a slot below zero": ("DBSLO_SLOT", "-1", "'-1' is no slot"),
+    "a slot with a space": ("DBSLO_SLOT", "a b", "is no slot"),
     "a PagerDuty without a host": ("DBSLO_PAGERDUTY_URL", "https:///v2", "names no host"),
     "a key that is none": ("DBSLO_PAGERDUTY_KEY", "u+Abc123", "no PagerDuty key"),
     "a key too long": ("DBSLO_PAGERDUTY_KEY", "0" * 33, "no PagerDuty key"),
@@ -194,6 +201,43 @@ def test_it_refuses(what: str, no_file: Path) -> None:
     name, value, reason = REFUSED[what]
     (fault,) = faults_of({name: value}, no_file)
     assert reason in fault
+
+
+FORMS = {
+    # the line of dbslo.yaml: what is said of it
+    "specs: {a: b}": "specs: must be text or a list of texts, is a mapping",
+    "specs: [{a: b}]": "specs: must be text or a list of texts, is a list of more",
+    "inventory: {a: b}": "inventory: must be text or a list of texts, is a mapping",
+    "kafka: 7": "kafka: '7' is no list of host:port",
+    "slot: -1": "slot: '-1' is no slot: a number such as 0, or a word",
+    "topics: [[a, b]]": "topics: must be a mapping, is a list of more",
+}
+
+
+@pytest.mark.parametrize("line", FORMS)
+def test_the_file_must_hold_values_of_the_right_form(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "dbslo.yaml"
+    file.write_text(f"{line}\n")
+    assert faults_of({}, file) == [FORMS[line]]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "kafka:9092",
+        "a:9092, b",
+        "10.0.0.1:9092",
+        "[::1]:9092",
+        "SASL_SSL://b-1.kafka.eu-west-1.amazonaws.com:9098",
+    ],
+)
+def test_brokers_as_kafka_takes_them(written: str, no_file: Path) -> None:
+    assert read_settings({"DBSLO_KAFKA": written}, no_file).kafka == written
+
+
+@pytest.mark.parametrize("written", ["0", "12", "ingest-0", "a.b_c"])
+def test_slots_as_stateful_sets_name_them(written: str, no_file: Path) -> None:
+    assert read_settings({"DBSLO_SLOT": written}, no_file).slot == written
 
 
 class TestFaults:

@@ -187,6 +187,10 @@ REFUSED = {
     # a sentence: (text, passage, what stands there instead, key, words of the reason, words of the remedy)
     "a target of one leaves no budget": (
         LAG, "target: 0.995", "target: 1", "spec.objectives[0].target", "leaves no error budget", "0.9999"),
+    "a target shows as less than 100 %": (
+        LAG, "target: 0.995", "target: 0.9999999999", "spec.objectives[0].target", "0.9999999999 is so close to 1 that it shows as 100 %", "9 decimals"),
+    "a target in percent shows as less than 100 %": (
+        LAG, "target: 0.995", "targetPercent: 99.99999999", "spec.objectives[0].targetPercent", "shows as 100 %", "9 decimals"),
     "a target of zero asks for nothing": (
         LAG, "target: 0.995", "target: 0", "spec.objectives[0].target", "asks for nothing", "0.999"),
     "a negative target asks for nothing": (
@@ -342,6 +346,33 @@ REFUSED = {
     "a metric is named": (
         PROXY, "metric: DatabaseConnectionRequests, ", "", "spec.indicator.spec.ratioMetric.total.metricSource.spec.metric", "is missing", "metric"),
 }  # fmt: skip
+
+
+SLICED = spoilt(
+    spoilt(TRANSACTIONS, "Occurrences", "Timeslices"),
+    "target: 0.999",
+    "target: 0.999, timeSliceTarget: 0.9, timeSliceWindow: 1m",
+)
+
+METHODS = {
+    # what is wrong with the method: (text, passage, instead, key of the only fault)
+    "its key is misspelt": (
+        LAG, "budgetingMethod: Timeslices", "budgettingMethod: Timeslices", "spec.budgettingMethod"),
+    "its key is misspelt, and its SLI counts events": (
+        SLICED, "budgetingMethod: Timeslices", "budgettingMethod: Timeslices", "spec.budgettingMethod"),
+    "its value is misspelt, and its SLI counts events": (
+        SLICED, "budgetingMethod: Timeslices", "budgetingMethod: Timeslice", "spec.budgetingMethod"),
+    "it is missing, and its SLI counts events": (
+        SLICED, "  budgetingMethod: Timeslices\n", "", "spec.budgetingMethod"),
+    "it is misspelt, and the slices are left out": (
+        TRANSACTIONS, "budgetingMethod: Occurrences", "budgetingMethod: Occurrence", "spec.budgetingMethod"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", METHODS)
+def test_a_wrong_method_is_one_fault_and_makes_no_others(what: str) -> None:
+    text, old, new, key = METHODS[what]
+    assert Outcome(spoilt(text, old, new)).fault.key == key
 
 
 @pytest.mark.parametrize("sentence", REFUSED)
@@ -509,7 +540,7 @@ class TestWhatIsOnlyWarnedAbout:
 
 
 class TestExactness:
-    @given(st.integers(1, 10**12 - 1))
+    @given(st.integers(1, 10**12 - 1_000))
     def test_a_target_is_kept_to_the_last_digit(self, parts: int) -> None:
         written = f"0.{parts:012d}"
         outcome = Outcome(spoilt(TRANSACTIONS, "target: 0.999", f"target: {written}"))
@@ -522,8 +553,8 @@ class TestExactness:
         assert Outcome(text).slo.target == Fraction(thousandths, 100_000)
 
     def test_a_target_that_no_double_holds(self) -> None:
-        text = spoilt(TRANSACTIONS, "target: 0.999", "target: 0.99999999999999999999")
-        assert 1 - Outcome(text).slo.target == Fraction(1, 10**20)
+        text = spoilt(TRANSACTIONS, "target: 0.999", "target: 0.99912345678901234567")
+        assert Outcome(text).slo.target == Fraction(99912345678901234567, 10**20)
 
 
 class TestRevision:
@@ -661,3 +692,8 @@ def test_today_is_no_label() -> None:
         f"labels: {{since: {date(2026, 11, 24)}, norway: no}}",
     )
     assert Outcome(text).slo.labels == {"since": "2026-11-24", "norway": "no"}
+
+
+def test_nine_nines_are_a_target() -> None:
+    slo = Outcome(spoilt(LAG, "target: 0.995", "target: 0.999999999")).slo
+    assert 1 - slo.target == Fraction(1, 10**9)
