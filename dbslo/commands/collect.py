@@ -15,6 +15,7 @@ from dbslo.settings import Settings
 from dbslo.telling import real_clock
 from dbslo.wiring import until_told
 from slo.model import MINUTE, SECOND
+from slo.reading import nearest
 from streams.collectors import aws
 from streams.collectors.cloudwatch import Account, CollectError, collect
 from streams.collectors.wanted import estimate, wanted
@@ -29,6 +30,15 @@ CATCH_UP = 60
 """Closed periods that the first poll reads: what was missed while nobody collected."""
 
 
+def known_region(ctx: click.Context, param: click.Parameter, region: str) -> str:
+    """The region. Raises click.BadParameter for one that AWS is not known to have."""
+    if region not in aws.regions():
+        hint = nearest(region, aws.regions())
+        text = f"{region!r} is no AWS region that the installed boto3 knows. {hint}"
+        raise click.BadParameter(text, ctx, param)
+    return region
+
+
 @click.group()
 def command() -> None:
     """Collect metrics by polling, where there is no pipeline into Kafka."""
@@ -40,7 +50,7 @@ def command() -> None:
         "DBSLO_KAFKA=kafka:9092 dbslo collect cloudwatch --region eu-west-1",
     )
 )
-@click.option("--region", required=True, help="The AWS region.")
+@click.option("--region", required=True, callback=known_region, help="The AWS region.")
 @click.option(
     "--account", help="The 12-digit account.  [default: that of the credentials]"
 )
@@ -89,6 +99,8 @@ def price(have: Given, region: str, *, as_json: bool) -> None:
     output.say(f"{found.metrics:,} metrics, each minute: {found.metrics_per_month:,}")
     output.say(f"a month in {found.requests_per_month:,} requests of GetMetricData")
     output.say(f"about {found.usd_per_month:,.2f} USD a month at the public price")
+    for metric in found.left_out:
+        output.say(f"left out, needs a metric stream: {metric}")
 
 
 def _account(region: str, named: str | None) -> Account:

@@ -17,6 +17,16 @@ def cloudwatch(region: str) -> Client:
     return cast(Client, boto3.client("cloudwatch", region_name=region, config=CONFIG))
 
 
+def regions() -> frozenset[str]:
+    """Every region with CloudWatch that boto3 knows, of all partitions. No network."""
+    session = boto3.session.Session()
+    return frozenset(
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("cloudwatch", partition)
+    )
+
+
 def account_id(region: str) -> str:
     """The account of the credentials, 12 digits.
 

@@ -15,6 +15,8 @@ from dbslo.cli import main
 from dbslo.demo import fleet
 from slo.model import MINUTE, SECOND
 from streams.runtimes.mock import MockBroker
+from tests.slo.written import COMMITS, spoilt
+from tests.slo.written import FLEET as ORDERS
 
 FOLDER = Path(str(fleet.FLEET))
 FLEET = [
@@ -121,10 +123,48 @@ def test_a_price_needs_no_credentials():
     assert "USD a month" in call("--region", REGION, "--estimate").stdout
 
 
+def test_what_no_price_is_given_for_is_named(tmp_path):
+    specs = tmp_path / "slos.yaml"
+    specs.write_text(
+        spoilt(
+            COMMITS,
+            "dimensions: [DBInstanceIdentifier]",
+            "dimensions: [DBInstanceIdentifier, EngineName]",
+        )
+    )
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(ORDERS)
+    files = ["--inventory", str(inventory), "--specs", str(specs)]
+    args = ["collect", "cloudwatch", "--region", REGION, "--estimate", *files]
+    told = CliRunner().invoke(main, args).stdout.splitlines()
+    assert told[-2:] == [
+        "left out, needs a metric stream: AWS/RDS CommitLatency of"
+        f" {instance} by DBInstanceIdentifier, EngineName"
+        for instance in ("orders-a", "orders-b")
+    ]
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "ap-southeast-5"])
+def test_every_partitions_regions_are_known(region):
+    assert call("--region", region, "--estimate").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("args", "code", "reason"),
     [
         pytest.param(["--once"], 2, "--region", id="no region"),
+        pytest.param(
+            ["--region", "nowhere", "--estimate"],
+            2,
+            "'nowhere' is no AWS region",
+            id="a region that is none",
+        ),
+        pytest.param(
+            ["--region", "eu-wset-1", "--once"],
+            2,
+            "Did you mean eu-west-1?",
+            id="a misspelt region",
+        ),
         pytest.param(
             ["--region", REGION, "--account", ACCOUNT, "--once"],
             2,
