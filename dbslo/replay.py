@@ -34,9 +34,13 @@ of the slowest source, which still arrives when the others have stopped."""
 
 
 class Replayed(NamedTuple):
-    """What a replay ends with: its last record's timestamp and what it counted."""
+    """What a replay ends with: its last record's timestamp and what it counted.
+
+    After `judged_ms` records were counted and no verdict was given.
+    """
 
     last_ms: int
+    judged_ms: int
     records: int
     dead_letters: list[DeadLetter]
     refused: dict[tuple[str, str], int]
@@ -93,7 +97,11 @@ class _Player:
         """Evaluate once more at the last record."""
         self._flush(self._at_ms)
         return Replayed(
-            self._at_ms, self._records, self._dead, dict(self._ingest.refused)
+            self._at_ms,
+            min(self._judged_until_ms, self._at_ms),
+            self._records,
+            self._dead,
+            dict(self._ingest.refused),
         )
 
     def _flush(self, now_ms: int) -> None:

@@ -15,6 +15,12 @@ from slo.verdict import VerdictChange
 from streams.store import Store
 from streams.topics import topics_of
 
+OTHER_HISTORY = (
+    "the store has history already, and a replay's clock is its capture's: the two would"
+    " be mixed. Name a store that does not exist yet, such as"
+    " sqlite:///replayed.sqlite, or leave --store out"
+)
+
 
 @click.command(
     epilog=options.examples(
@@ -54,6 +60,8 @@ def command(
     with output.progress("replaying") as step, tempfile.TemporaryDirectory() as folder:
         kept = Store(store or f"sqlite:///{folder}/replay.sqlite")
         try:
+            if kept.partitions():
+                raise click.UsageError(OTHER_HISTORY)
             records = Watched(merged(files))
             records.step = step
             topics = topics_of(have.plan.inventory, have.settings.topics)
@@ -91,5 +99,10 @@ def conclude(done: Replayed) -> None:
         f"{done.records:,} records until {rfc3339(done.last_ms)}"
         f" ({done.last_ms}), {len(done.dead_letters):,} dead letters"
     )
+    if done.judged_ms < done.last_ms:
+        output.complain(
+            f"judged until {rfc3339(done.judged_ms)}: an input ends there. What came"
+            " later was counted, and no verdict was given on it"
+        )
     for (source, reason), count in sorted(done.refused.items()):
         output.complain(f"refused {count:,} of {source}: {reason}")

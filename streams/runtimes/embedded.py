@@ -22,7 +22,7 @@ from streams.runtimes.mock import MockBroker
 from streams.runtimes.patience import patiently
 from streams.runtimes.polled import Place, polled
 from streams.runtimes.producer import BoundedProducer
-from streams.runtimes.room import EngineStoppedError, Room
+from streams.runtimes.room import EngineStoppedError, Rivals, Room
 from streams.store import UNAVAILABLE, Extras, FencedError, SourceOffset
 from streams.topics import Topics
 
@@ -69,6 +69,7 @@ class Embedded:
         self._told = told
         self._broker = MockBroker()
         self._room = Room()
+        self._rivals = Rivals()
         self._positions = Positions()
         self._inputs: dict[str, int] = {}
         self._looked_at = self._flushed_at = float("-inf")
@@ -154,7 +155,8 @@ class Embedded:
             self._flush()
         except BaseException as error:  # noqa: BLE001 - it is raised to whoever waits
             self.failure = error
-            log.exception("the embedded engine ended")
+            traced = not isinstance(error, (EngineStoppedError, WorkerStoppedError))
+            log.error("the embedded engine ended: %s", error, exc_info=traced)
         self._room.stop("the embedded engine has ended")
         with self._changed:
             self._changed.notify_all()
@@ -219,6 +221,8 @@ class Embedded:
         try:
             changes = self._save(flush, clock_ms)
         except (FencedError, NotAssignedError, *UNAVAILABLE) as error:
+            if isinstance(error, FencedError):
+                self._rivals.took(time.monotonic())
             log.warning("the store is loaded again: %s", error)
             self._go_back()
             return

@@ -84,3 +84,27 @@ class Room:
         written, saved = self._written.get(place, deque()), self._saved.get(place, 0)
         while written and written[0][0] < saved:
             self._unread[place] -= written.popleft()[1]
+
+
+RIVAL_SECONDS = 60.0
+RIVAL_TIMES = 3
+
+
+class Rivals:
+    """Whether somebody else keeps taking our store: two would take it in turns for ever."""
+
+    def __init__(self) -> None:
+        self._taken_at: list[float] = []
+
+    def took(self, now_s: float) -> None:
+        """Somebody did; raises EngineStoppedError at the third time in a minute.
+
+        Who came last was interrupted less often by then, and goes on alone.
+        """
+        recent = [at for at in self._taken_at if now_s - at < RIVAL_SECONDS]
+        self._taken_at = [*recent, now_s]
+        if len(self._taken_at) >= RIVAL_TIMES:
+            raise EngineStoppedError(
+                "another dbslo run uses this store: stop one of them, or give each a"
+                " store of its own (DBSLO_STORE, --store)"
+            )

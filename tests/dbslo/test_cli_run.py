@@ -276,3 +276,27 @@ def test_an_address_that_is_taken_ends_it_with_an_error(tmp_path, running):
     assert taken.rpartition(":")[2] in second.log.read_text()
     assert "Traceback" not in second.log.read_text()
     assert second.process.returncode == 2
+
+
+def test_of_two_runs_on_one_store_the_first_says_so_and_ends(tmp_path, running):
+    running.said(r"kafka +(\S+) \(in this process\)")
+    (tmp_path / "two").mkdir()
+    second = Running(tmp_path / "two", "--store", running.store)
+    try:
+        assert running.process.wait(60) == 1
+        said = running.log.read_text()
+        assert "another dbslo run uses this store" in said
+        assert "Traceback" not in said
+        now = time.time_ns() // 1_000_000 // MINUTE * MINUTE
+        broker = second.said(r"kafka +(\S+) \(in this process\)")
+        producer = Producer({"bootstrap.servers": broker})
+        producer.produce("cloudwatch", lag(now - 5 * MINUTE, 0.4))
+        producer.flush(10)
+        own = {"slo": "rds-replicas-fresh", "resource": "payments-1-r1"}
+        until(
+            lambda: second.scrape("dbslo_events_total", result="good", **own) == [1.0],
+            second,
+        )
+    finally:
+        second.process.kill()
+        second.process.wait()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from dbslo import output
 from dbslo.cli import main
 from dbslo.demo import fleet, trace
 from dbslo.demo.traffic import Onset, Record, Span, traffic
@@ -108,6 +109,32 @@ def test_replayed_twice_the_ledger_is_the_same_line_by_line(replayed, tmp_path):
     assert all(0 <= int(good) <= int(total) for _, _, good, total in lines)
     one = call("ledger", "--dump", "--json", *FLEET, "--store", store).stdout
     assert [list(map(str, json.loads(x).values())) for x in one.splitlines()] == lines
+
+
+def test_a_replay_refuses_a_store_that_has_history(replayed):
+    path, store, _ = replayed
+    ledger = ["ledger", "--dump", *FLEET, "--store", store]
+    before = call(*ledger).stdout
+    found = call("replay", str(path), *FLEET, "--store", store)
+    assert found.exit_code == 2
+    assert "the store has history already" in found.stderr
+    assert call(*ledger).stdout == before
+
+
+def test_a_replay_says_until_when_it_judged(tmp_path):
+    def said(*last: int) -> str:
+        records = [
+            Record(T0 + at * MINUTE, topic, None, b"{}")
+            for topic, until in zip(("cloudwatch", "datadog"), last, strict=True)
+            for at in range(until)
+        ]
+        records.sort(key=lambda one: one.arrival_ms)
+        path = capture(tmp_path / "c.ndjson", records)
+        return call("replay", str(path), *FLEET).stderr
+
+    cut = output.rfc3339(T0 + 8 * MINUTE)
+    assert f"judged until {cut}: an input ends there" in said(9, 11)
+    assert "judged until" not in said(11, 11)
 
 
 def test_until_leaves_out_what_had_not_ended_by_then(replayed):

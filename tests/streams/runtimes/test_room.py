@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.runtimes.room import EngineStoppedError, Room
+from streams.runtimes.room import EngineStoppedError, Rivals, Room
 
 PLACE = ("cloudwatch", 0)
 
@@ -80,3 +80,11 @@ def test_no_more_than_the_limit_is_ever_unread(sizes, savings):
         room.saved({PLACE: min(next(steps, 0), offset)})
     room.saved({PLACE: offset})
     assert room.unread(PLACE) == 0
+
+
+def test_whose_store_is_taken_thrice_in_a_minute_gives_it_up():
+    rivals = Rivals()
+    for at_s in (0.0, 40.0, 80.0, 120.0):
+        rivals.took(at_s)
+    with pytest.raises(EngineStoppedError, match="another dbslo run uses this store"):
+        rivals.took(121.0)
