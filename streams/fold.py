@@ -14,7 +14,7 @@ from streams.table import Want
 MAX_TAG_SETS: Final = 1_000
 """Tag sets of one signal on one resource; beyond that they are refused."""
 
-MAX_ROUTES: Final = 200_000
+MAX_ROUTES: Final = 100_000
 """Routes of the whole worker, where the plan does not want more by itself."""
 
 TOO_MANY_TAG_SETS: Final = "too_many_tag_sets"

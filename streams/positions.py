@@ -246,11 +246,13 @@ class Positions:
         self._flushed: dict[Place, Marks] = {}
         self._committed: dict[Place, Marks] = {}
         self._moved: set[Place] = set()
+        self._texts: dict[Place, str] = {}
 
     def of(self, topic: str, partition: int) -> Marks:
         """The marks of a partition, about to be moved."""
         place = (topic, partition)
         self._moved.add(place)
+        self._texts.pop(place, None)
         found = self._now.get(place)
         if found is None:
             found = self._now[place] = Marks()
@@ -258,8 +260,12 @@ class Positions:
 
     def text(self, topic: str, partition: int, past_ms: int) -> str:
         """See `Marks.text`; "" for a partition without marks."""
-        marks = self._now.get((topic, partition))
-        return marks.text(past_ms) if marks else ""
+        place = (topic, partition)
+        found = self._texts.get(place)
+        if found is None:
+            marks = self._now.get(place)
+            found = self._texts[place] = marks.text(past_ms) if marks else ""
+        return found
 
     def assigned(self, topic: str, partition: int, text: str) -> None:
         """Start from what was committed. Raises MarksError."""
@@ -273,6 +279,7 @@ class Positions:
         for marks in (self._now, self._flushed, self._committed):
             marks.pop((topic, partition), None)
         self._moved.discard((topic, partition))
+        self._texts.pop((topic, partition), None)
 
     def flushed(self) -> None:
         """Remember where the marks stood when the fold was taken."""
@@ -289,5 +296,6 @@ class Positions:
         """Return to what was committed."""
         for place in self._moved | self._flushed.keys():
             self._now[place] = self._committed.get(place, Marks()).copy()
+            self._texts.pop(place, None)
         self._moved.clear()
         self._flushed.clear()

@@ -15,7 +15,13 @@ from streams.outcomes import IRRELEVANT, OK, UNKNOWN_RESOURCE, Outcomes
 from streams.packing import PIECE
 from streams.routes import tag, tags_text
 from streams.slab import Slab
-from streams.sources.source import UNDECODABLE, Intake, Statement, Target
+from streams.sources.source import (
+    MAX_IDENTITY,
+    UNDECODABLE,
+    Intake,
+    Statement,
+    Target,
+)
 from streams.table import Shape, Want
 
 MAX_COUNT: Final = 1e12
@@ -193,14 +199,15 @@ class CloudWatch:
         ]
         if not shapes:
             return None
-        key = (
-            *(metric, datum.namespace, datum.unit, datum.account_id, datum.region),
-            frozenset(dimensions.items()),
-        )
+        texts = (metric, datum.namespace, datum.unit, datum.account_id, datum.region)
+        key = (*texts, frozenset(dimensions.items()))
         found = self._others.get(key)
         if found is None:
+            found = _Line(datum, self._resolve(datum, shapes))
+            if sum(map(len, [*texts, *dimensions.values()])) > MAX_IDENTITY:
+                return found
             self._forget_some()
-            found = self._others[key] = _Line(datum, self._resolve(datum, shapes))
+            self._others[key] = found
             identity, lines = self._lines[metric]
             if found.target.track is not None and [*dimensions] == [identity]:
                 lines.setdefault(dimensions[identity], found)

@@ -20,7 +20,7 @@ from streams.outcomes import (
     Outcomes,
 )
 from streams.slab import Slab
-from streams.sources.source import UNDECODABLE, Intake, Statement, Target
+from streams.sources.source import UNDECODABLE, Intake, Known, Statement, Target
 from streams.sources.tagged import Targets
 
 COUNT: Final = (1, "count")
@@ -91,7 +91,7 @@ class Datadog:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._targets = Targets(intake)
-        self._known: dict[tuple[object, ...], Target] = {}
+        self._known: Known = {}
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single payloads in."""
@@ -160,9 +160,8 @@ class Datadog:
         )
         found = self._known.get(key)
         if found is None:
-            if len(self._known) >= self._intake.most_known:
-                self._known.clear()
-            found = self._known[key] = self._resolve(series)
+            size = len(key[1]) + len(key[2]) + len(f"{series.host}{series.device}")
+            found = self._intake.remember(self._known, key, size, self._resolve(series))
         return found
 
     def _resolve(self, series: Series) -> Target:

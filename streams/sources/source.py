@@ -15,8 +15,11 @@ from streams.topics import Topics
 UNDECODABLE: Final = (ValueError, TypeError, RecursionError)
 """What decoding foreign bytes may raise; msgspec's errors are ValueErrors."""
 
-MAX_KNOWN: Final = 100_000
+MAX_KNOWN: Final = 20_000
 """Identities whose fate is remembered; a million new labels must not fill memory."""
+
+MAX_IDENTITY: Final = 4_096
+"""A longer identity, in bytes, is not remembered but looked up each time."""
 
 
 class Target(msgspec.Struct):
@@ -29,6 +32,10 @@ class Target(msgspec.Struct):
     track: Track | None = None
     bounds: Bounds | None = None
     divisor: float = 1.0
+
+
+Known = dict[tuple[object, ...], Target]
+"""Targets by identity."""
 
 
 class Statement(NamedTuple):
@@ -54,6 +61,16 @@ class Intake(NamedTuple):
     def most_known(self) -> int:
         """How many identities a source may remember: plenty for the whole plan."""
         return max(MAX_KNOWN, 4 * self.table.wants)
+
+    def remember(
+        self, known: Known, key: tuple[object, ...], size: int, target: Target
+    ) -> Target:
+        """Keep a target under its identity, whose size is given, if it is no giant."""
+        if size <= MAX_IDENTITY:
+            if len(known) >= self.most_known:
+                known.clear()
+            known[key] = target
+        return target
 
     def state(self, target: Target, one: Statement, outcomes: Outcomes) -> None:
         """Judge a statement and fold it, or refuse it, or count why it says nothing."""

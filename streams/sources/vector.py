@@ -13,7 +13,7 @@ import msgspec
 from streams.judgement import Stats
 from streams.outcomes import IRRELEVANT, Outcomes
 from streams.slab import Slab
-from streams.sources.source import UNDECODABLE, Intake, Statement, Target
+from streams.sources.source import UNDECODABLE, Intake, Known, Statement, Target
 from streams.sources.tagged import Targets
 
 CUMULATIVE_COUNTER: Final = "cumulative_counter"
@@ -55,7 +55,7 @@ class Vector:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._targets = Targets(intake)
-        self._known: dict[tuple[object, ...], Target] = {}
+        self._known: Known = {}
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single events in; logs and traces are irrelevant."""
@@ -95,9 +95,9 @@ class Vector:
         key = (metric, bytes(event.tags), event.interval_ms, event.counter is None)
         found = self._known.get(key)
         if found is None:
-            if len(self._known) >= self._intake.most_known:
-                self._known.clear()
-            found = self._known[key] = self._resolve(metric, event)
+            found = self._intake.remember(
+                self._known, key, len(key[1]), self._resolve(metric, event)
+            )
         return found
 
     def _resolve(self, metric: str, event: Event) -> Target:

@@ -19,6 +19,7 @@ from streams.fold import MAX_TAG_SETS
 from streams.judgement import Horizon
 from streams.partition import partition_of
 from streams.positions import MarksError
+from streams.sources.source import MAX_KNOWN
 from streams.table import MAX_UNKNOWN_NAMES
 from tests.streams.stage import (
     EVERYTHING,
@@ -253,8 +254,8 @@ def test_new_names_without_end_are_counted_and_forgotten():
     assert stage.results("cloudwatch") == {"unknown_resource": 120_000}
     assert len(stage.ingest.unknown_resources) == MAX_UNKNOWN_NAMES
     source = stage.ingest._sources["cloudwatch"]
-    assert sum(len(lines) for _, lines in source._lines.values()) <= 100_000
-    assert len(source._others) <= 100_000
+    assert sum(len(lines) for _, lines in source._lines.values()) <= MAX_KNOWN
+    assert len(source._others) <= MAX_KNOWN
     assert len(stage.add("cloudwatch", datum()).flush().of(*LAG)) == 1
 
 
@@ -350,3 +351,16 @@ def test_every_series_of_the_catalogue_is_fed_by_a_name_that_stage_1_knows():
     }
 
     assert wanted <= known
+
+
+def test_an_identity_of_any_size_is_not_remembered():
+    stage = Stage()
+    giant = "x" * 10_000
+    stage.add("cloudwatch", datum(who=giant), datum(region=giant))
+    one = series("postgresql.commits", (NOW, 1.0), tags=["host:returns-1", giant])
+    stage.add("datadog", payload(one))
+
+    sources = stage.ingest._sources
+    assert sources["cloudwatch"]._others == {}
+    assert sources["datadog"]._known == {}
+    assert stage.flush().cells == {}
