@@ -9,12 +9,14 @@ from typing import Protocol
 
 from dbslo import logs
 from dbslo.given import Given
+from dbslo.noticing import Noticing
 from dbslo.telling import real_clock
 from slo.model import SECOND
 from slo.verdict import VerdictChange
 from streams.batch import Batch
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
+from streams.kafka import Connection
 from streams.metrics import Figures
 from streams.runtimes.embedded import Embedded, Pace
 from streams.store import Extras, Store
@@ -46,6 +48,9 @@ class Engine(Protocol):
 
     def problems(self) -> list[str]:
         """What is wrong now, one sentence each."""
+
+    def look(self) -> None:
+        """Log what is odd about topics and names, each once; called every second."""
 
 
 class ObservedEvaluator(Evaluator):
@@ -107,6 +112,9 @@ class EmbeddedEngine:
         topics = topics_of(plan.inventory, have.settings.topics)
         self._clock = clock
         self.ingest = Ingest(plan, topics, worker="embedded", partitions=1)
+        self._noticing = Noticing(
+            topics, lambda: self.ingest.unknown_resources, own_broker=True
+        )
         self.evaluator = ObservedEvaluator(plan, store, topics)
         self.evaluator.awaits_marks = False
         self.evaluator.timings = timings
@@ -137,7 +145,7 @@ class EmbeddedEngine:
         """What was counted."""
         return Figures(
             records=dict(self.ingest.records),
-            refused=dict(self.ingest.refused),
+            refused=dict(self.ingest.refused) | self._unread(),
             checkpoints_ms={0: self.evaluator.checkpoint_ms},
             incidents_open=len(self.evaluator.open_incidents),
             unknown_resources=len(self.ingest.unknown_resources),
@@ -149,6 +157,14 @@ class EmbeddedEngine:
         if failure is not None:
             return [f"the engine ended: {failure}"]
         return late_commits({0: self.evaluator.checkpoint_ms}, self._clock())
+
+    def look(self) -> None:
+        """Log topics that nobody reads, and names that nobody knows."""
+        self._noticing.look(Connection(self.embedded.bootstrap))
+
+    def _unread(self) -> dict[tuple[str, str], int]:
+        count = len(self._noticing.unread)
+        return {("topics", "unknown_topic"): count} if count else {}
 
 
 def late_commits(checkpoints_ms: dict[int, int], now_ms: int) -> list[str]:

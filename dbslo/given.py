@@ -1,15 +1,16 @@
 """What a command was given: options before environment before file, and the plan of it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from dbslo.load import gather_plan
-from dbslo.settings import Settings, gather_settings, read_settings
+from dbslo.settings import ENVIRONMENT, Settings, gather_settings, read_settings
 from slo.faults import Fault
+from slo.model import Place, Urgency
 from slo.plan import Plan
 from slo.policy import DEFAULT, Policy, compressed
 from slo.reading import Findings
@@ -61,4 +62,22 @@ def given(
         findings,
         policy_of(settings),
     )
-    return Given(settings, loaded.plan, loaded.warnings)
+    warnings = (*loaded.warnings, *bare_pages(settings, loaded.plan))
+    return Given(settings, loaded.plan, warnings)
+
+
+def bare_pages(settings: Settings, plan: Plan) -> Iterator[Fault]:
+    """What keeps pages from leading whoever is woken to a board and a runbook."""
+    if not settings.pagerduty_key:
+        return
+    place = Place(ENVIRONMENT, 0)
+    if not settings.grafana_url:
+        reason = "is not set: pages carry no link to a board"
+        yield Fault(place, "DBSLO_GRAFANA_URL", reason, "Set Grafana's base URL")
+    own = all(
+        "runbook" in slo.annotations for slo in plan.slos if slo.urgency is Urgency.PAGE
+    )
+    if not settings.runbook_url and not own:
+        reason = "is not set: pages carry no link to a runbook"
+        remedy = "Publish docs/runbooks, and set its URL"
+        yield Fault(place, "DBSLO_RUNBOOK_URL", reason, remedy)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from dbslo import logs
 from dbslo.engines import ObservedEvaluator, late_commits
 from dbslo.given import Given
+from dbslo.noticing import Noticing
 from dbslo.telling import real_clock
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
-from streams.kafka import Connection, create_topics, identify
+from streams.kafka import Connection, WorkerStoppedError, create_topics, identify
 from streams.metrics import Figures
 from streams.runtimes.ingest import IngestWorker
 from streams.runtimes.native import EvaluateWorker
@@ -65,7 +66,8 @@ class Stage:
             self._run(self._stop)
         except BaseException as error:
             self.failure = error
-            log.exception("%s ended", self._name)
+            traced = not isinstance(error, WorkerStoppedError)
+            log.error("%s ended: %s", self._name, error, exc_info=traced)  # noqa: TRY400 - as said
         self._ended()
 
 
@@ -89,6 +91,7 @@ class KafkaEngine:
         self._topics = topics_of(have.plan.inventory, have.settings.topics)
         options = have.settings.kafka_options
         self._connection = Connection(have.settings.kafka, options)
+        self._noticing = Noticing(self._topics, self._unknown, own_broker=False)
         self._wanted = (ingests, evaluates)
         self._stages: list[Stage] = []
         self._evaluators: dict[int, ObservedEvaluator] = {}
@@ -136,6 +139,11 @@ class KafkaEngine:
         ended = [stage.problem for stage in self._stages if stage.problem]
         return ended + late_commits(self._checkpoints(), real_clock())
 
+    def look(self) -> None:
+        """Log topics that are missing, and names that nobody knows."""
+        if self.ingest is not None:
+            self._noticing.look(self._connection)
+
     def _ingesting(self) -> Callable[[threading.Event], None]:
         settings, plan = self._have.settings, self._have.plan
         partitions = identify(self._connection).partitions
@@ -173,6 +181,9 @@ class KafkaEngine:
         )
         self._evaluators[partition] = made
         return made
+
+    def _unknown(self) -> frozenset[str]:
+        return self.ingest.unknown_resources if self.ingest else frozenset()
 
     def _held(self) -> dict[int, ObservedEvaluator]:
         return {n: one for n, one in list(self._evaluators.items()) if one.held}

@@ -41,9 +41,14 @@ class Connection(msgspec.Struct, frozen=True):
         return f"Connection({self.bootstrap!r})"  # options may hold a password
 
     def settings(self, **own: Any) -> Settings:
-        """The settings of one client; `options` win over `own` (underscores: dots)."""
+        """The settings of one client; `options` win over `own` (underscores: dots).
+
+        librdkafka's own lines are left out unless `log_level` is among the options:
+        we say what they mean, once.
+        """
         named = {name.replace("_", "."): value for name, value in own.items()}
-        return {"bootstrap.servers": self.bootstrap, **named, **self.options}
+        quiet = {"bootstrap.servers": self.bootstrap, "log_level": 2}
+        return {**quiet, **named, **self.options}
 
 
 def consumer_settings(

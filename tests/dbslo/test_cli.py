@@ -289,3 +289,17 @@ def test_the_installed_module_runs_as_a_program():
     for name in COMMANDS:
         assert f"\n  {name} " in found.stdout
     assert found.stderr == ""
+
+
+def test_pages_that_would_carry_no_links_are_warned_of(run):
+    key = {"DBSLO_PAGERDUTY_KEY": "0" * 32}
+    bare = run("validate", *EXAMPLES, env=key)
+    assert bare.exit_code == 0
+    assert (
+        "DBSLO_GRAFANA_URL: is not set: pages carry no link to a board" in bare.stderr
+    )
+    assert "DBSLO_RUNBOOK_URL: is not set" in bare.stderr
+    links = {"DBSLO_GRAFANA_URL": "https://g", "DBSLO_RUNBOOK_URL": "https://r"}
+    for env in (key | links, {}):
+        found = run("validate", *EXAMPLES, env=env)
+        assert "is not set" not in found.stderr

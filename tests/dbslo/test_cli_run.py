@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -300,3 +301,41 @@ def test_of_two_runs_on_one_store_the_first_says_so_and_ends(tmp_path, running):
     finally:
         second.process.kill()
         second.process.wait()
+
+
+def test_a_topic_that_nobody_reads_is_said_and_counted(running):
+    broker = running.said(r"kafka +(\S+) \(in this process\)")
+    said = running.log.read_text()
+    assert re.search(
+        r"^watches +\d+ SLOs in \d+ series, on \d+ resources", said, re.MULTILINE
+    )
+    assert re.search(r"^pages +PagerDuty at 127\.0\.0\.1:\d+$", said, re.MULTILINE)
+    producer = Producer({"bootstrap.servers": broker})
+    producer.produce("cloudwtach", lag(MINUTE, 0.4))
+    own = {"DBInstanceIdentifier": "not-ours"}
+    now = time.time_ns() // 1_000_000 // MINUTE * MINUTE
+    stranger = wire.datum("ReplicaLag", own, now, wire.single(0.4), "Seconds")
+    producer.produce("cloudwatch", stranger)
+    producer.flush(10)
+    running.said(r"(nobody reads the topic cloudwtach: is cloudwatch meant\?)")
+    running.said(r"(a resource that is in no inventory.*not-ours)")
+    labels = {"source": "topics", "reason": "unknown_topic"}
+    assert running.scrape("dbslo_refused_total", **labels) == [1.0]
+
+
+def test_a_kafka_that_does_not_answer_is_one_line(tmp_path):
+    free = socket.socket()
+    free.bind(("127.0.0.1", 0))
+    address = f"127.0.0.1:{free.getsockname()[1]}"  # bound, and nobody listens
+    with free:
+        running = Running(tmp_path, DBSLO_KAFKA=address)
+        try:
+            assert running.process.wait(60) == 1
+        finally:
+            running.process.kill()
+            running.process.wait()
+    logged = running.log.read_text().splitlines()
+    (line,) = [one for one in logged if "rdkafka" in one or one.startswith(("{", "%"))]
+    assert json.loads(line)["error"] == (
+        f"Kafka at {address} does not answer: check the address"
+    )
