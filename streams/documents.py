@@ -15,6 +15,7 @@ NOT_FINITE_STAND_IN: Final = b"1e308"
 that the value is refused and its neighbours in the document are not."""
 
 INCOMPLETE: Final = "is no complete JSON document"
+TOO_DEEP: Final = "is nested too deeply to be read"
 
 _plain = msgspec.json.Decoder(msgspec.Raw)
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -61,7 +62,8 @@ class _Reader:
             return
         end = self._end()
         document = _mended(data[at:end])
-        if end > line_end and document.fault and line.startswith(b"{"):
+        deep = document.fault == TOO_DEEP
+        if end > line_end and document.fault and not deep and line.startswith(b"{"):
             end = at  # what ends there are several documents, the first one damaged
         self.at = _skip(data, end if end > at else line_end)
         if end > at and not document.fault:
@@ -69,7 +71,8 @@ class _Reader:
         elif line.startswith(b"["):
             yield from _loose_elements(data[at : max(end, line_end)])
         else:
-            yield Document(data[at:end] if end > at else line, INCOMPLETE)
+            found = data[at:end] if end > at else line
+            yield Document(found, TOO_DEEP if deep else INCOMPLETE)
 
     def _end(self) -> int:
         end, cost = document_end(self._data, self.at, self._patience)
@@ -104,8 +107,13 @@ def _elements(data: bytes) -> Iterator[Document]:
 
 
 def _mended(data: bytes) -> Document:
-    if _is_json(data):
+    try:
+        _plain.decode(data)
         return Document(data)
+    except RecursionError:
+        return Document(data, TOO_DEEP)
+    except ValueError:
+        pass
     mended = _not_finite.sub(rb"\g<1>" + NOT_FINITE_STAND_IN, data)
     return Document(mended) if _is_json(mended) else Document(data, "is no valid JSON")
 

@@ -27,6 +27,10 @@ ZSTD: Final = b"\x28\xb5\x2f\xfd"
 REGISTRY: Final = b"\x00"
 """How a schema registry's formats begin."""
 
+NO_REGISTRY: Final = (
+    "is no JSON; Avro and Protobuf are not read: let the converter write JSON"
+)
+
 CHUNK: Final = 16_384
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -78,7 +82,7 @@ class Unwrapper:
         elif value.startswith(ZSTD):
             yield Document(value, "is zstd: let the producer send it uncompressed")
         elif value.startswith(REGISTRY):
-            yield Document(value, "is Avro or Protobuf: let the converter write JSON")
+            yield Document(value, NO_REGISTRY)
         elif bare[:1] in (b"{", b"["):
             for document in documents(bare):
                 yield from self._opened(document, depth)

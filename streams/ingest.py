@@ -16,7 +16,7 @@ from streams.documents import Document
 from streams.envelope import TooMuchError, Unwrapper
 from streams.fold import Fold
 from streams.judgement import ARRIVAL_IN_THE_FUTURE, TOO_OLD, Horizon
-from streams.outcomes import LATE, MALFORMED, REFUSED, TOMBSTONE, Outcomes
+from streams.outcomes import EMPTY, LATE, MALFORMED, REFUSED, TOMBSTONE, Outcomes
 from streams.packing import Frame
 from streams.positions import Positions
 from streams.slab import Slab
@@ -28,6 +28,8 @@ DOCUMENTS_AT_ONCE: Final = 500
 SOURCES: Final = {"vector": "datadog", "debezium": "cdc"}
 """The source of a format, where it is not called the same."""
 
+NOTHING: Final = {"cloudwatch": EMPTY, "datadog": EMPTY, "vector": EMPTY}
+"""What a record without a value is: where rows are read, it says something."""
 
 TOO_MUCH: Final = "too_much"
 UNKNOWN_FORMAT: Final = "unknown_format"
@@ -158,7 +160,7 @@ class Ingest:
             empty = False
             faults.add(Fault(TOO_MUCH, f"the record {error}", value))
         if empty:
-            self.records[record.topic, TOMBSTONE] += 1
+            self.records[record.topic, NOTHING.get(name, TOMBSTONE)] += 1
         return faults
 
     def _documents(
@@ -169,7 +171,7 @@ class Ingest:
             if fault:
                 faults.add(Fault(MALFORMED, fault, data))
             elif data in (b"", b"null"):
-                self.records[record.topic, TOMBSTONE] += 1
+                self.records[record.topic, NOTHING.get(name, TOMBSTONE)] += 1
             else:
                 found = name if name in self._sources else sniff(data)
                 by_format.setdefault(found or "", []).append(data)

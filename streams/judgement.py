@@ -17,7 +17,27 @@ NOT_A_NUMBER = "not_a_number"
 NEGATIVE_COUNT = "negative_count"
 TOO_OLD = "too_old"
 IN_THE_FUTURE = "in_the_future"
+WRONG_UNIT = "wrong_time_unit"
 ARRIVAL_IN_THE_FUTURE = "arrival_in_the_future"
+ARRIVAL_IMPLAUSIBLE = "arrival_implausible"
+
+SECONDS, MILLISECONDS = 0, 3
+UNITS = {
+    SECONDS: "seconds",
+    MILLISECONDS: "milliseconds",
+    6: "microseconds",
+    9: "nanoseconds",
+}
+"""Units of time by the places that they have behind the second."""
+
+MOST_DIGITS = 24
+"""As many are shown of a time: it may be any number."""
+
+PLAUSIBLE_MS = 10**12
+"""In 2001: no record that is read today was written before."""
+
+ABOUT_NOW_MS = 3_650 * DAY
+"""A time of now in another unit is centuries off, so ten years tell them apart."""
 
 
 MAX_SUM = 1e18
@@ -36,13 +56,50 @@ class Horizon(msgspec.Struct, frozen=True):
     def refuses(self, event_ms: int, arrival_ms: int) -> str | None:
         """Why a time cannot be believed, None where it can.
 
-        Seconds where milliseconds are due end in 1970, microseconds in the far future.
+        A time that would be of about now in another unit is not called late or early:
+        its unit is wrong.
         """
         if event_ms > arrival_ms + self.future_ms:
-            return IN_THE_FUTURE
+            if arrival_ms < PLAUSIBLE_MS <= event_ms:
+                return ARRIVAL_IMPLAUSIBLE
+            return WRONG_UNIT if _shift(event_ms, arrival_ms) else IN_THE_FUTURE
         if event_ms < arrival_ms - self.past_ms:
-            return TOO_OLD
+            return WRONG_UNIT if _shift(event_ms, arrival_ms) else TOO_OLD
         return None
+
+
+def _shift(event_ms: int, arrival_ms: int) -> int:
+    """By how many places a time must be shifted to be of about now; 0 where by none.
+
+    Seconds where milliseconds are due lack three places.
+    """
+    for places, shifted in (
+        (3, event_ms * 10**3),
+        (-3, event_ms // 10**3),
+        (-6, event_ms // 10**6),
+        (-9, event_ms // 10**9),
+    ):
+        if abs(shifted - arrival_ms) < ABOUT_NOW_MS:
+            return places
+    return 0
+
+
+def told_time(
+    refused: str, event_ms: int, arrival_ms: int, due: int = MILLISECONDS
+) -> str:
+    """What to say of a time that was refused, as the wire has it, in units of `due`."""
+    whole, rest = divmod(event_ms, 10 ** (MILLISECONDS - due))
+    sent = f"{whole}.{rest:03d}" if rest else str(whole)
+    sent, unit = sent[:MOST_DIGITS], UNITS[due]
+    if refused == ARRIVAL_IMPLAUSIBLE:
+        return (
+            f"{sent} {unit}, but the record itself is stamped {arrival_ms} ms: check the"
+            " clock of its producer, and the topic's message.timestamp.type"
+        )
+    if refused != WRONG_UNIT:
+        return f"{sent} {unit}"
+    looks = UNITS.get(due - _shift(event_ms, arrival_ms), "another unit")
+    return f"{sent} looks like {looks}, {unit} are due"
 
 
 class Stats(NamedTuple):

@@ -14,6 +14,7 @@ from streams.positions import UNKNOWN, Position, key_print
 STREAMED: Final = frozenset("cud")
 SNAPSHOT_READ: Final = "r"
 OTHER_OPERATIONS: Final = frozenset("tm")
+OPERATIONS: Final = STREAMED | OTHER_OPERATIONS | {SNAPSHOT_READ}
 NOT_SNAPSHOT: Final = (None, False, "false", "")
 MYSQL: Final = frozenset({"mysql", "mariadb"})
 POSTGRESQL: Final = "postgresql"
@@ -48,6 +49,7 @@ class Kind(Enum):
     SCHEMA_CHANGE = auto()
     OTHER = auto()  # truncate, or a message of PostgreSQL
     FLAT_ROW = auto()
+    UNKNOWN_OP = auto()
     NONE = auto()
 
 
@@ -134,11 +136,13 @@ def kind_of(change: Change, topic: str, prefix: str) -> Kind:
 
 
 def _row_kind(op: str, snapshot: str | bool | None) -> Kind:
+    if op not in OPERATIONS:
+        return Kind.UNKNOWN_OP
     if op in OTHER_OPERATIONS:
         return Kind.OTHER
     if op == SNAPSHOT_READ or snapshot not in NOT_SNAPSHOT:
         return Kind.SNAPSHOT_ROW
-    return Kind.ROW if op in STREAMED else Kind.NONE
+    return Kind.ROW
 
 
 def time_of(change: Change) -> int | None:

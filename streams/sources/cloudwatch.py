@@ -25,6 +25,8 @@ from streams.sources.source import (
 from streams.table import Shape, Want
 
 MAX_COUNT: Final = 1e12
+NO_SAMPLES: Final = "no_samples"
+"""A datum of nothing says nothing: its 0 is no measurement, and none that is good."""
 
 PER_SECOND: Final = "/Second"
 SI: Final = {
@@ -163,7 +165,7 @@ class CloudWatch:
             wire, by, start_ms = datum.value, line.divisor, datum.timestamp
             low, high, total = wire.min / by, wire.max / by, wire.sum / by
             plain = line.low <= low <= high <= line.high >= total >= line.low
-            if plain and earliest <= start_ms <= latest:
+            if plain and wire.count and earliest <= start_ms <= latest:
                 line.track.state(start_ms, arrival_ms, wire.count, total, low, high)
                 ok += 1
             else:
@@ -179,6 +181,9 @@ class CloudWatch:
         outcomes: Outcomes,
     ) -> None:
         wire = datum.value
+        if not wire.count and line.target.track is not None:
+            outcomes.refuse(index, NO_SAMPLES, f"{datum.metric_name} with count 0")
+            return
         stats = Stats(wire.count, wire.sum, wire.min, wire.max)
         one = Statement(datum.metric_name, datum.timestamp, stats, index, arrival_ms)
         self._intake.state(line.target, one, outcomes)

@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 
 from slo.model import SECOND
-from streams.judgement import NOT_A_NUMBER, Stats
+from streams.judgement import NOT_A_NUMBER, SECONDS, Stats
 from streams.outcomes import (
+    EMPTY,
     IRRELEVANT,
     MALFORMED,
     NO_VALUE,
-    TOMBSTONE,
     Outcomes,
 )
 from streams.slab import Slab
@@ -24,7 +24,11 @@ from streams.sources.source import UNDECODABLE, Intake, Known, Statement, Target
 from streams.sources.tagged import Targets
 
 COUNT: Final = (1, "count")
-ABSURD_SECONDS: Final = 1e15
+TYPES: Final = (None, "", 0, *COUNT, 2, "rate", 3, "gauge")
+"""What a series may be; without a type it is a gauge. Another may mean anything."""
+
+UNKNOWN_TYPE: Final = "unknown_type"
+ABSURD_SECONDS: Final = 1e19
 NOTHING: Final = msgspec.Raw(b"null")
 
 
@@ -108,7 +112,7 @@ class Datadog:
                     continue
                 series = found
             if not series:
-                outcomes.counts[TOMBSTONE] += 1
+                outcomes.counts[EMPTY] += 1
             for one in series:
                 self._take(one, index, slab.arrivals[index], outcomes)
 
@@ -133,7 +137,7 @@ class Datadog:
             outcomes.counts[IRRELEVANT] += len(series.points)
             return
         if not series.points:
-            outcomes.counts[TOMBSTONE] += 1
+            outcomes.counts[EMPTY] += 1
             return
         target = self._find(series)
         for at_s, stated in map(_pair, series.points):
@@ -145,7 +149,8 @@ class Datadog:
             else:
                 stats = Stats(0.0, value, value, value)
                 at_ms = _ms(at_s)
-                one = Statement(series.metric, at_ms, stats, index, arrival_ms)
+                place = (index, arrival_ms, SECONDS)
+                one = Statement(series.metric, at_ms, stats, *place)
                 self._intake.state(target, one, outcomes)
 
     def _find(self, series: Series) -> Target:
@@ -160,7 +165,11 @@ class Datadog:
         )
         found = self._known.get(key)
         if found is None:
-            size = len(key[1]) + len(key[2]) + len(f"{series.host}{series.device}")
+            size = (
+                len(key[1])
+                + len(key[2])
+                + len(f"{series.host}{series.device}{series.type}")
+            )
             found = self._intake.remember(self._known, key, size, self._resolve(series))
         return found
 
@@ -176,9 +185,12 @@ class Datadog:
         for resource in resources:
             place = "host" if resource.type == "host" else f"resource.{resource.type}"
             tags.append(f"{place}:{resource.name}")
-        return self._targets.find(
-            series.metric, tags, _ms(series.interval or 0), counted=series.type in COUNT
-        )
+        interval_ms, counted = _ms(series.interval or 0), series.type in COUNT
+        target = self._targets.find(series.metric, tags, interval_ms, counted=counted)
+        if target.track is not None and series.type not in TYPES:
+            stated = f" of type {str(series.type)[:20]!r}"
+            return Target(UNKNOWN_TYPE, detail=stated)
+        return target
 
 
 def _is_other_intake(value: bytes) -> bool:

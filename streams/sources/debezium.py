@@ -14,6 +14,7 @@ from slo.resources import (
     ResourceKind,
 )
 from streams.fold import Track
+from streams.judgement import told_time
 from streams.outcomes import (
     DUPLICATE,
     IRRELEVANT,
@@ -25,6 +26,7 @@ from streams.outcomes import (
 )
 from streams.slab import Slab
 from streams.sources.changes import (
+    OPERATIONS,
     Change,
     Kind,
     beat_ms,
@@ -39,6 +41,8 @@ from streams.table import Connector, Want
 HEARTBEAT_TABLE: Final = "heartbeat"
 NO_SOURCE_TIME: Final = "no_source_time"
 NO_POSITION: Final = "no_position"
+UNKNOWN_OP: Final = "unknown_op"
+OPS: Final = f"Debezium's are {', '.join(sorted(OPERATIONS))}"
 NO_CHANGE_EVENT: Final = (
     "no change event: if the row is flattened (ExtractNewRecordState), remove the"
     " transform from this topic or set its add.fields=op,source.ts_ms"
@@ -100,6 +104,10 @@ class _Record:
 
     def _tell(self, connector: Connector, change: Change, prefix: str) -> None:
         kind = kind_of(change, self._slab.topic, prefix)
+        if kind is Kind.UNKNOWN_OP:
+            op = (change.op or change.flat_op or "")[:8]
+            self._outcomes.refuse(self._index, UNKNOWN_OP, f"op {op!r}; {OPS}")
+            return
         if kind is Kind.NONE:
             self._outcomes.undecoded.append((self._index, NO_CHANGE_EVENT))
             return
@@ -120,7 +128,8 @@ class _Record:
             return
         late = self._intake.horizon.refuses(at_ms, self._arrival_ms)
         if late is not None:
-            self._outcomes.refuse(self._index, late, f"source.ts_ms {at_ms}")
+            told = told_time(late, at_ms, self._arrival_ms)
+            self._outcomes.refuse(self._index, late, f"source.ts_ms {told}")
             return
         value = self._slab.values[self._index] or b""
         position = position_of(change, self._slab.keys[self._index], value)
@@ -150,7 +159,8 @@ class _Record:
         if late is None:
             self._say(want, beat)
         else:
-            self._outcomes.refuse(self._index, late, f"heartbeat row at {beat} ms")
+            told = told_time(late, beat, self._arrival_ms)
+            self._outcomes.refuse(self._index, late, f"heartbeat row at {told}")
 
     # -- folding -----------------------------------------------------------------------
 

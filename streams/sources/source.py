@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from streams.fold import Fold, Track
-from streams.judgement import Bounds, Horizon, Stats
+from streams.judgement import MILLISECONDS, Bounds, Horizon, Stats, told_time
 from streams.outcomes import IRRELEVANT, OK, UNKNOWN_RESOURCE, Outcomes
 from streams.positions import Positions
 from streams.slab import Slab
@@ -32,6 +32,7 @@ class Target(msgspec.Struct):
     track: Track | None = None
     bounds: Bounds | None = None
     divisor: float = 1.0
+    detail: str = ""  # what to say of a refusal besides the metric
 
 
 Known = dict[tuple[object, ...], Target]
@@ -39,13 +40,17 @@ Known = dict[tuple[object, ...], Target]
 
 
 class Statement(NamedTuple):
-    """One statement of a cell as the wire has it, with its record's place."""
+    """One statement of a cell as the wire has it, with its record's place.
+
+    `due` is the unit of time on the wire, for what is said of a wrong one.
+    """
 
     metric: str
     start_ms: int
     stats: Stats
     record: int
     arrival_ms: int
+    due: int = MILLISECONDS
 
 
 class Intake(NamedTuple):
@@ -79,13 +84,14 @@ class Intake(NamedTuple):
             if target.outcome in (IRRELEVANT, UNKNOWN_RESOURCE):
                 outcomes.counts[target.outcome] += 1
             else:
-                outcomes.refuse(one.record, target.outcome, one.metric)
+                what = one.metric + target.detail
+                outcomes.refuse(one.record, target.outcome, what)
             return
         late = self.horizon.refuses(one.start_ms, one.arrival_ms)
         judged = bounds.judged(one.stats, target.divisor)
         if late is not None:
-            at = f"{one.metric} at {str(one.start_ms)[:20]} ms"
-            outcomes.refuse(one.record, late, at)
+            at = told_time(late, one.start_ms, one.arrival_ms, one.due)
+            outcomes.refuse(one.record, late, f"{one.metric} at {at}")
         elif isinstance(judged, str):
             outcomes.refuse(one.record, judged, one.metric)
         else:

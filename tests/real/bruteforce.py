@@ -431,11 +431,12 @@ class Count:
         if named == "cdc" and value is None:
             self._seen[self._prefix()]["alive"].append((self._record.arrival,) * 2)
         documents = list(unfold(value)) if value else []
+        nothing = "tombstone" if named in ("cdc", "auto") else "empty"
         if not documents:
-            self._result("tombstone")
+            self._result(nothing)
         for document in documents:
             if document is NULL:
-                self._result("tombstone")
+                self._result(nothing)
             elif document is BROKEN or not isinstance(document, dict):
                 self.broken.add(self._place)
                 self.letters.add(self._place)
@@ -564,6 +565,9 @@ class Count:
             divisor *= 60  # summed over a minute: per second
         tags = (resource[1], datum.get("account_id", ""), datum.get("region", ""))
         value = datum["value"]
+        if value["count"] == 0:
+            self._result("dead")  # of no samples there is no value
+            return
         wire = (value["count"], value["sum"], value["min"], value["max"])
         place = (resource, metric, tags, MINUTE)
         self._state(measure, place, datum["timestamp"], wire, divisor)
@@ -576,7 +580,7 @@ class Count:
             return
         series = payload.get("series")
         if series == [] or not payload:
-            self._result("tombstone")
+            self._result("empty")
         elif not isinstance(series, list):
             self._result("dead")
         else:
@@ -596,12 +600,14 @@ class Count:
         tags = _tags_of(one)
         period = int((one.get("interval") or 0) * SECOND)
         counted = one.get("type") in (1, "count")
+        known = one.get("type") in (None, "", 0, 1, 2, 3, "count", "rate", "gauge")
         for seconds, value in points:
             at = int(seconds * SECOND)
             if tags is None and value is not None:
                 self._result("dead")
             else:
-                self._point(one["metric"], tags or [], at, value, period, counted)
+                how = counted if known else None
+                self._point(one["metric"], tags or [], at, value, period, how)
 
     def _event(self, event: dict[str, Any]) -> None:
         """A metric of Vector, with its outer key or without."""
@@ -650,8 +656,9 @@ class Count:
         at: int,
         value: Any,
         period: int,
-        counted: bool,
+        counted: bool | None,
     ) -> None:
+        """One point; `counted` is None where nobody knows what its numbers are."""
         if value is None:
             self._result("no_value")
             return
@@ -667,7 +674,7 @@ class Count:
         except ArithmeticError:
             self._result("dead")
             return
-        if not 0 <= period <= DAY:
+        if counted is None or not 0 <= period <= DAY:
             self._result("dead")
             return
         measure = DATADOG[metric]

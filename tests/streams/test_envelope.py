@@ -205,7 +205,22 @@ def test_nothing_is_no_fault(value):
 
 FOREIGN = {
     "zstd": (b"\x28\xb5\x2f\xfd....", "zstd"),
-    "Avro of a registry": (b"\x00\x00\x00\x00\x07abc", "Avro"),
+    "Avro of a registry": (
+        b"\x00\x00\x00\x00\x07abc",
+        "is no JSON; Avro and Protobuf are not read",
+    ),
+    "JSON that is balanced and 5,000 deep": (
+        b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+        "is nested too deeply",
+    ),
+    "as much over many lines": (
+        b'{\n"a":' * 5_000 + b"1" + b"\n}" * 5_000,
+        "is nested too deeply",
+    ),
+    "arrays that are balanced and 5,000 deep": (
+        b"[" * 5_000 + b"]" * 5_000,
+        "is nested too deeply",
+    ),
     "protobuf": (b"\x0a\x10\xfe\xff", "neither JSON nor base64"),
     "a log line": (b"2026-11-24 ERROR 1213 deadlock", "neither JSON nor base64"),
     "base64 of something else": (b64(b"hello world, hi"), "neither JSON nor base64"),

@@ -230,8 +230,8 @@ def test_lines_of_one_record_are_data_of_their_own():
 @pytest.mark.parametrize(
     ("at", "reason"),
     [
-        (START // 1000, "too_old"),  # seconds
-        (START * 1000, "in_the_future"),  # microseconds
+        (START // 1000, "wrong_time_unit"),  # seconds
+        (START * 1000, "wrong_time_unit"),  # microseconds
         (0, "too_old"),
         (NOW - 3 * DAY - 1, "too_old"),
         (NOW + 60 * SECOND + 1, "in_the_future"),
@@ -246,6 +246,57 @@ def test_times_that_cannot_be_are_refused(at, reason):
     assert len(seen.of(*LAG)) == 1
     assert dict(stage.ingest.refused) == {("cloudwatch", reason): 1}
     assert [letter.reason.split(":")[0] for letter in seen.letters] == [reason]
+
+
+WRONG_UNITS = {
+    "seconds": START // 1000,
+    "microseconds": START * 1000,
+    "nanoseconds": START * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("unit", WRONG_UNITS)
+def test_a_time_in_another_unit_is_not_called_late_and_is_shown_as_sent(unit):
+    at = WRONG_UNITS[unit]
+    stage = Stage().add("cloudwatch", datum(at=at))
+
+    (letter,) = stage.flush().letters
+
+    assert letter.reason == (
+        f"wrong_time_unit: AuroraReplicaLag at {at} looks like {unit},"
+        " milliseconds are due"
+    )
+    assert stage.results("cloudwatch") == {"refused": 1}
+
+
+@pytest.mark.parametrize("arrival", [1, NOW // 1000])
+def test_a_record_that_is_stamped_1970_is_blamed_itself(arrival):
+    stage = Stage().add("cloudwatch", datum(), at=arrival, clock_ms=NOW)
+
+    (letter,) = stage.flush().letters
+
+    assert letter.reason == (
+        f"arrival_implausible: AuroraReplicaLag at {START} milliseconds, but the record"
+        f" itself is stamped {arrival} ms: check the clock of its producer, and the"
+        " topic's message.timestamp.type"
+    )
+
+
+@pytest.mark.parametrize("highest", [0.0, 5.0])
+def test_a_datum_of_no_samples_says_nothing_and_is_no_good_slice(highest):
+    empty = datum()
+    empty["value"] = {"count": 0, "sum": 0, "min": 0, "max": highest}
+    stranger = datum(who="stranger")
+    stranger["value"] = empty["value"]
+    stage = Stage().add("cloudwatch", empty, stranger)
+
+    seen = stage.flush()
+
+    assert seen.cells == {}
+    assert stage.results("cloudwatch") == {"refused": 1, "unknown_resource": 1}
+    assert [letter.reason for letter in seen.letters] == [
+        "no_samples: AuroraReplicaLag with count 0"
+    ]
 
 
 @pytest.mark.parametrize("at", [NOW - 3 * DAY, NOW + 60 * SECOND])

@@ -161,7 +161,7 @@ def test_a_body_that_keeps_the_connection_alive_is_nothing(body):
     stage = Stage().add("datadog", body)
 
     assert stage.flush().letters == []
-    assert stage.results("datadog") == {"tombstone": 1}
+    assert stage.results("datadog") == {"empty": 1}
 
 
 OTHERS = [
@@ -186,6 +186,52 @@ def test_an_absurd_interval_is_refused(interval):
 
     assert stage.flush().cells == {}
     assert dict(stage.ingest.refused) == {("datadog", "absurd_interval"): 1}
+
+
+@pytest.mark.parametrize("kind", ["gauge?", "Count", "histogram", 4, -1])
+def test_a_series_of_an_unknown_type_is_refused(kind):
+    stage = Stage()
+    one = series("postgresql.commits", (AT, 1.0), type=kind)
+    stage.add("datadog", payload(one))
+
+    seen = stage.flush()
+
+    assert seen.cells == {}
+    assert dict(stage.ingest.refused) == {("datadog", "unknown_type"): 1}
+    assert [letter.reason for letter in seen.letters] == [
+        f"unknown_type: postgresql.commits of type {str(kind)!r}"
+    ]
+
+
+@pytest.mark.parametrize("kind", [None, "", "gauge", "rate", "count", 0, 1, 2, 3])
+def test_a_series_of_every_known_type_counts(kind):
+    stage = Stage()
+    one = series("postgresql.commits", (AT, 1.0), type=kind)
+
+    assert len(stage.add("datadog", payload(one)).flush().cells) == 1
+
+
+WRONG_UNITS = {
+    "milliseconds": NOW,
+    "microseconds": NOW * 1_000,
+    "nanoseconds": NOW * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("unit", WRONG_UNITS)
+def test_a_time_in_another_unit_is_called_that_and_shown_as_sent(unit):
+    stamp = WRONG_UNITS[unit]
+    one = series("postgresql.commits")
+    one["points"] = [{"timestamp": stamp, "value": 1.0}]
+    stage = Stage().add("datadog", payload(one))
+
+    (letter,) = stage.flush().letters
+
+    assert letter.reason == (
+        f"wrong_time_unit: postgresql.commits at {stamp} looks like {unit},"
+        " seconds are due"
+    )
+    assert stage.results("datadog") == {"refused": 1}
 
 
 @pytest.mark.parametrize("stamp", [AT, 0, 4_070_908_800, 1e300])

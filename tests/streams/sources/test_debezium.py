@@ -217,8 +217,9 @@ def test_a_flattened_row_of_a_snapshot_tells_no_lag():
     [
         (None, "no_source_time"),
         (0, "no_source_time"),
-        (AT // 1000, "too_old"),
-        (AT * 1000, "in_the_future"),
+        (AT // 1000, "wrong_time_unit"),
+        (AT * 1000, "wrong_time_unit"),
+        (AT * 10**6, "wrong_time_unit"),
         (NOW - 3 * DAY - 1, "too_old"),
         (NOW + 61 * SECOND, "in_the_future"),
     ],
@@ -231,6 +232,21 @@ def test_a_row_with_an_impossible_time_is_refused_and_moves_no_mark(at, reason):
     assert seen.rows() == (1, 1)
     assert newest(seen, "event") == [(NOW, AT)]
     assert dict(stage.ingest.refused) == {("cdc", reason): 1}
+
+
+@pytest.mark.parametrize(
+    "change", [row(AT, op="zz"), {"id": 1, "__op": "zz", "__source_ts_ms": AT}]
+)
+def test_an_unknown_operation_is_named(change):
+    stage = Stage().add(ROWS, change)
+
+    seen = stage.flush()
+
+    assert seen.cells == {}
+    assert [letter.reason for letter in seen.letters] == [
+        "unknown_op: op 'zz'; Debezium's are c, d, m, r, t, u"
+    ]
+    assert stage.results(ROWS) == {"refused": 1}
 
 
 def test_sent_again_it_counts_once_over_flushes_workers_and_aborts():
