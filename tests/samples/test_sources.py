@@ -101,9 +101,7 @@ def test_every_datum_of_a_metric_stream_is_accounted_for(samples):
 
         negative = path.name.startswith("NEGATIVE")
         assert negative == bool(stage.flush().letters), path.name
-        counted = sum(
-            n for r, n in results.items() if r not in ("malformed", "empty")
-        )
+        counted = sum(n for r, n in results.items() if r not in ("malformed", "empty"))
         assert counted == len(good), path.name
 
 
