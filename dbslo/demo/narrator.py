@@ -1,22 +1,22 @@
 """What the demo tells while it plays: the outage, the burn, the budget, the page."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from alerts.delivery import Delivery, Outcome
+from alerts.delivery import Delivery
 from dbslo import output
-from dbslo.demo.trace import Mode, Signal, Trace, Track
 from dbslo.demo.traffic import Onset
-from dbslo.demo.verdict import Judged
+from dbslo.demo.verdict import Judged, accepted
+from dbslo.demo.watched import burning, measured, notable_of, step_of, watched
 from slo.model import SECOND
 from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
 from slo.verdict import Verdict, VerdictChange
 from streams.view import SeriesView
 
-BURNS = (1.0, 14.4)
-"""Burns of five minutes at whose crossing the watched series is told again."""
+WORDS = {Action.TRIGGER: ("opened", "triggered"), Action.RESOLVE: ("over", "resolved")}
+"""What an incident does for us, and what PagerDuty does of it."""
 
 TOLD = ("page", "ticket", "unknown")
 """Verdicts whose beginning and end are told; the others come and go."""
@@ -35,7 +35,10 @@ class Narrator:
         )
         self._others = others
         self._last_watch: dict[str, tuple[object, ...]] = {}
-        self._open: set[str] = set()  # keys that PagerDuty was told of
+        self._lines: list[tuple[int, str, str | None]] = []  # not yet printed
+        self._untold = ""  # what PagerDuty was last not told
+        self._open: set[str] = set()  # keys that PagerDuty knows to be open
+        self._accepted: set[tuple[Action, str]] = set()  # what PagerDuty took
         self._grave: set[tuple[str, str]] = set()  # series that are told to be grave
 
     def open(self, plan: Plan, addresses: Iterable[tuple[str, str]]) -> None:
@@ -65,23 +68,36 @@ class Narrator:
             at_ms, line = self._story.pop(0)
             self._line(at_ms, "story", line, "italic")
         for change, resources in grouped(changes):
-            self._change(now_ms, change, resources)
+            self._change(change, resources)
         if not self._as_json:
             for onset in (self._onset, *self._others):
                 self._watch(onset, now_ms, views)
 
-    def delivered(self, now_ms: int, delivery: Delivery) -> None:
-        """A notice has gone out, or has not."""
+    def delivered(self, delivery: Delivery) -> None:
+        """A notice has gone out, or has not; it is told at the moment that it is about."""
         notice = delivery.notice
         if notice.channel is not Channel.PAGE:
             return
+        taken = accepted([delivery])
+        self._accepted.update(taken)
         if self._as_json:
             output.emit(sent(delivery))
             return
-        told = f"PagerDuty {self._verb(notice)} {notice.key} ({notice.severity})"
-        if delivery.outcome not in (Outcome.SENT, Outcome.CHANGED):
-            told = f"PagerDuty was not told of {notice.key}: {delivery.error}"
-        self._line(now_ms, "page", told, output.STYLES["page"])
+        told = f"PagerDuty was not told of {notice.key}: {delivery.error}"
+        if not taken:
+            if told == self._untold:  # one line for all of its attempts
+                return
+            self._untold = told
+        else:
+            told = f"PagerDuty {self._verb(notice)} {notice.key} ({notice.severity})"
+        self._line(notice.changed_ms, "page", told, output.STYLES["page"])
+
+    def flush(self) -> None:
+        """Print what was told since, in the order of its moments."""
+        self._lines.sort(key=lambda line: line[0])
+        for at_ms, text, style in self._lines:
+            output.say(f"{clock(at_ms - self._onset.at_ms)}  {text}", style=style)
+        self._lines.clear()
 
     def _verb(self, notice: Notice) -> str:
         if notice.action is Action.RESOLVE:
@@ -118,12 +134,11 @@ class Narrator:
 
     def _summary(self, found: Judged, views: Sequence[SeriesView]) -> Iterator[str]:
         for one in found.incidents:
-            opened = clock(one.opened_ms - self._onset.at_ms)
-            end_ms = one.resolved_ms
+            opened = self._told(one.key, Action.TRIGGER, one.opened_ms)
             until = "still open"
-            if end_ms is not None:
-                until = f"resolved {clock(end_ms - self._onset.at_ms)}"
-            yield f"one incident: {one.key}, triggered {opened}, {until}"
+            if one.resolved_ms is not None:
+                until = self._told(one.key, Action.RESOLVE, one.resolved_ms)
+            yield f"one incident: {one.key}, {opened}, {until}"
         if not found.incidents:
             yield "no incident: nobody was paged"
         proxy = spent(views).get("connections/orders-proxy")
@@ -132,7 +147,15 @@ class Narrator:
             yield f"the failover of orders: {cost} of a month's budget, nobody paged"
         yield self._onset.trace.lesson
 
-    def _change(self, now_ms: int, change: VerdictChange, resources: list[str]) -> None:
+    def _told(self, key: str, action: Action, at_ms: int) -> str:
+        """When something happened, and that PagerDuty does not know where it does not."""
+        at = clock(at_ms - self._onset.at_ms)
+        mine, theirs = WORDS[action]
+        if (action, key) in self._accepted:
+            return f"{theirs} {at}"
+        return f"{mine} {at} (PagerDuty was not told)"
+
+    def _change(self, change: VerdictChange, resources: list[str]) -> None:
         if self._as_json:
             for resource in resources:
                 emitted = {
@@ -154,7 +177,7 @@ class Narrator:
         text = f"{change.slo} on {where}: {change.from_} -> {change.to}"
         if change.to in TOLD:
             text += f", {change.reason}"
-        self._line(now_ms, "verdict", text, output.STYLES.get(change.to))
+        self._line(moment(change), "verdict", text, output.STYLES.get(change.to))
 
     def _worth_telling(self, change: VerdictChange, resources: list[str]) -> list[str]:
         """Series that turn grave, or turn back after that was told."""
@@ -182,7 +205,12 @@ class Narrator:
         if self._as_json:
             output.emit({"kind": kind, "time": output.rfc3339(at_ms), "text": text})
         else:
-            output.say(f"{clock(at_ms - self._onset.at_ms)}  {text}", style=style)
+            self._lines.append((at_ms, text, style))
+
+
+def moment(change: VerdictChange) -> int:
+    """When a verdict changed, epoch ms."""
+    return round(datetime.fromisoformat(change.time).timestamp() * SECOND)
 
 
 def style_of(view: SeriesView) -> str | None:
@@ -195,60 +223,6 @@ def clock(since_ms: int) -> str:
     """Time since the onset, such as +0:09:00 or -0:30:00."""
     sign, left = ("-" if since_ms < 0 else "+"), abs(since_ms) // SECOND
     return f"{sign}{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
-
-
-def watched(views: Sequence[SeriesView], trace: Trace) -> SeriesView | None:
-    """The series that the terminal follows."""
-    for view in views:
-        series = view.series
-        if series.slo.name == trace.slo and series.resource.name == trace.watch:
-            return view
-    return None
-
-
-def step_of(track: Track, since_s: float) -> float | None:
-    """The value of a track, in doublings where it moves all the time."""
-    value = track.value_at(since_s)
-    if value is None or track.mode is Mode.STEP:
-        return value
-    return math.floor(math.log2(1 + max(value, 0.0)))
-
-
-def notable_of(view: SeriesView) -> tuple[object, ...]:
-    """What must change for the watched series to be told again."""
-    status = view.status
-    burn = status.windows["5m"].burn
-    quarter = max(math.floor(4 * status.budget.remaining_ratio), -1)
-    return status.verdict, quarter, sum(burn > limit for limit in BURNS)
-
-
-def burning(view: SeriesView) -> str:
-    """Burn, budget and verdict of a series on one line."""
-    status = view.status
-    burns = ", ".join(
-        f"{name} burns {status.windows[name].burn:.1f}x" for name in ("5m", "1h")
-    )
-    left = status.budget.remaining_ratio
-    budget = f"{output.percent(left)} of the budget left"
-    if left < 0:
-        budget = f"budget overspent by {output.percent(-left)}"
-    return f"{burns}, {budget}, {status.verdict.value}"
-
-
-def measured(track: Track, since_s: float) -> str:
-    """What the watched track says at a moment, in words."""
-    value = track.value_at(since_s)
-    if value is None:
-        return "no data"
-    match track.signal:
-        case Signal.CONNECT_ERRORS:
-            return f"{output.percent(value)} of connections fail"
-        case Signal.ROW_AGE | Signal.CONNECTOR_AGE:
-            return f"rows are {output.span(value * SECOND)} behind"
-        case Signal.DELIVERY:
-            return "data arrives" if value else "data is held back"
-        case Signal.CLOUDWATCH | Signal.DATADOG | Signal.CONNECT_ATTEMPTS:
-            return f"{track.metric or 'attempts a minute'} {value:g}"
 
 
 def grouped(changes: list[VerdictChange]) -> list[tuple[VerdictChange, list[str]]]:

@@ -152,7 +152,8 @@ class Player:
         self._told = (changes + len(fresh), deliveries + len(sent))
         self._narrator.step(self._clock.now_ms, self._engine.views(), fresh)
         for delivery in sent:
-            self._narrator.delivered(self._clock.now_ms, delivery)
+            self._narrator.delivered(delivery)
+        self._narrator.flush()
 
 
 class Feed:

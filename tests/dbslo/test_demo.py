@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -157,6 +158,34 @@ def test_a_pagerduty_that_is_not_there_makes_the_demo_fail():
     found = demo("--incident", "cdc-zombie", DBSLO_PAGERDUTY_URL=gone)
     assert found.returncode == 1
     assert "not as promised" in found.stderr
+    key = "dbslo/prod/databases/orders"
+    summary = next(x for x in found.stdout.splitlines() if x.startswith("one incident"))
+    untold = r"\(PagerDuty was not told\)"
+    pattern = rf"one incident: {key}, opened \S+ {untold}, over \S+ {untold}"
+    assert re.fullmatch(pattern, summary)
+    assert "triggers" not in found.stdout
+    assert "resolves" not in found.stdout
+    assert found.stdout.count(f"PagerDuty was not told of {key}") == 1
+
+
+def test_the_story_and_its_summary_agree_about_every_moment():
+    """A step of this one takes minutes, and the page resolves within it."""
+    found = demo("--incident", "github-cross-region")
+    assert found.returncode == 0, found.stdout + found.stderr
+    told = found.stdout.splitlines()
+    clocks = [line.split()[0] for line in told if re.match(r"[+-]\d", line)]
+    assert clocks == sorted(clocks, key=seconds)
+    pages = [line.split() for line in told if " PagerDuty " in line]
+    (summary,) = [line for line in told if line.startswith("one incident")]
+    assert pages[0][2] == "triggers"
+    assert pages[-1][2] == "resolves"
+    wanted = f"triggered {pages[0][0]}, resolved {pages[-1][0]}"
+    assert summary.endswith(wanted)
+
+
+def seconds(shown: str) -> int:
+    hours, minutes, rest = (int(part) for part in shown.lstrip("+-").split(":"))
+    return (hours * 3600 + minutes * 60 + rest) * (-1 if shown[0] == "-" else 1)
 
 
 @pytest.fixture
