@@ -47,7 +47,7 @@ def _objectives(slos: tuple[SLO, ...]) -> str:
 
 
 def _objective(slo: SLO) -> tuple[str, ...]:
-    share = f"{float(slo.target * 100):g} % / {duration(slo.period_ms)}"
+    share = f"{float(slo.target * 100):.12g} % / {duration(slo.period_ms)}"
     name = f"**{slo.name}** ({slo.service})"
     return name, share, _bad(slo), slo.urgency.value
 

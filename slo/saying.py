@@ -24,7 +24,7 @@ def promise(slo: SLO) -> str:
     if indicator.threshold is not None:
         limit = f": at most {indicator.threshold:g} {indicator.unit}"
     slices = f" of the {duration(slo.slice_ms)} slices" if slo.sliced else ""
-    return f"{what}{limit}, in {float(slo.target) * 100:.6g} %{slices}"
+    return f"{what}{limit}, in {float(slo.target * 100):.12g} %{slices}"
 
 
 def counted(slo: SLO) -> str:

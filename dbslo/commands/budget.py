@@ -87,7 +87,7 @@ def row(view: SeriesView) -> tuple[str, ...]:
 
 def objective(view: SeriesView) -> str:
     """The objective as people say it: 99.5%."""
-    return f"{float(100 * view.series.slo.target):g}%"
+    return f"{float(100 * view.series.slo.target):.12g}%"
 
 
 def line(view: SeriesView) -> dict[str, object]:

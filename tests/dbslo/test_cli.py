@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from click.testing import CliRunner
 
 from dbslo import __version__, output
 from dbslo.cli import COMMANDS, commands, main
+from dbslo.load import load_plan
 from dbslo.options import TIME
 from dbslo.reference import PAGES
+from slo.saying import promise
 from tests.slo.written import FLEET, LAG
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +174,18 @@ def test_where_the_settings_do_not_say_what_to_read_only_that_is_told(run, tmp_p
     found = run("validate", "--json", *EXAMPLES[2:], env=missing)
     (fault,) = json.loads(found.stdout)["faults"]
     assert fault["key"] == "DBSLO_INVENTORY_FILE"
+
+
+@pytest.mark.parametrize("digits", ["0.999999999", "0.9999999", "0.999", "0.5"])
+def test_no_target_is_shown_rounded(run, tmp_path, digits):
+    inventory, specs = tmp_path / "inventory.yaml", tmp_path / "slos.yaml"
+    inventory.write_text(FLEET)
+    specs.write_text(LAG.replace("target: 0.995", f"target: {digits}"))
+    found = run("validate", "--inventory", str(inventory), "--specs", str(specs))
+    percent = f"{(Decimal(digits) * 100).normalize():f}"
+    assert f" {percent}% " in found.stdout
+    (slo,) = load_plan([specs], inventory).slos
+    assert f" {percent} %" in promise(slo)
 
 
 def test_every_bad_line_of_every_capture_is_named(run, tmp_path):
