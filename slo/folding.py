@@ -58,6 +58,14 @@ class Folding:
         place = self._totals.place
         return place(page * PAGE_MS), place((page + 1) * PAGE_MS)
 
+    def sums(self, page: int) -> tuple[list[int], list[list[int]]]:
+        """Starts and columns of the hours before an hour number, one row each."""
+        hours = list(self.pages(NEVER, page))
+        rows = [self._totals.between(*self.span(one)) for one in hours]
+        return [one * PAGE_MS for one in hours], [
+            [r[c] for r in rows] for c in range(5)
+        ]
+
     # -- there -------------------------------------------------------------------
 
     def fold(self, page: int, dirty: AbstractSet[int]) -> None:
@@ -115,6 +123,13 @@ class Folding:
         if begin < self.fine_page:
             for page in list(self.pages(begin, -(-end_ms // PAGE_MS))):
                 self.unfold(page)
+
+    def oldest(self) -> int | None:
+        """The start of the oldest bucket held, in ms."""
+        starts = self._totals.starts
+        if starts:
+            self.unfold(starts[0] // PAGE_MS)
+        return starts[0] if starts else None
 
     def cut(self, moment_ms: int) -> None:
         """Read a folded hour back where a moment lies inside it."""

@@ -17,14 +17,7 @@ from slo.model import HOUR, Counts
 from slo.pages import packed, unpacked
 from slo.totals import BadSlot, RunningTotals, Sums
 
-__all__ = [
-    "FINE_MS",
-    "PAGE_MS",
-    "LostPageError",
-    "Row",
-    "SeriesLedger",
-    "Window",
-]
+__all__ = ["FINE_MS", "PAGE_MS", "LostPageError", "Row", "SeriesLedger", "Window"]
 
 FINE_MS = 26 * HOUR
 """What `evict` should leave fine: a day's window, and what its sources may be late."""
@@ -52,6 +45,7 @@ class SeriesLedger:
     """
 
     __slots__ = (
+        "_append_from",
         "_folding",
         "_gone",
         "_history_page",
@@ -69,6 +63,7 @@ class SeriesLedger:
         self._folding = Folding(self._totals, fetch)
         self._gone: set[int] = set()  # starts of buckets that were taken out again
         self._history_page = NEVER
+        self._append_from = NEVER * PAGE_MS  # later buckets are neither folded nor told
         self.history_dirty = False
         self.dirty: set[int] = set()
         self.first: int | None = None
@@ -83,7 +78,15 @@ class SeriesLedger:
     def last(self) -> int | None:
         """Start of the newest bucket, None while nothing is held."""
         starts = self._totals.starts
+        if starts and starts[-1] < self._append_from:
+            self._folding.unfold(starts[-1] // PAGE_MS)
         return starts[-1] if starts else None
+
+    @property
+    def now_known(self) -> Counts:
+        """Everything that was ever counted, corrections included, forgotten or not."""
+        bad, total = (column[-1] for column in self._totals.columns[:2])
+        return Counts(total - bad, total)
 
     @property
     def last_bad(self) -> int:
@@ -107,7 +110,7 @@ class SeriesLedger:
         if (
             not total
             or (starts and start_ms <= starts[-1])
-            or start_ms < self._folding.fine_ms
+            or start_ms < self._append_from
             or start_ms in self._gone
         ):
             return self._set(start_ms, counts, events or counts)
@@ -159,16 +162,8 @@ class SeriesLedger:
         self.revisions += 1
         self._touch(start_ms)
         if start_ms == self.first:
-            self.first = self._edge(0)
-        self._edge(-1)  # the newest hour stays unfolded
+            self.first = self._folding.oldest()
         return True
-
-    def _edge(self, at: int) -> int | None:
-        """The start of the oldest or newest bucket held."""
-        starts = self._totals.starts
-        if starts:
-            self._folding.unfold(starts[at] // PAGE_MS)
-        return starts[at] if starts else None
 
     def _find(self, start_ms: int) -> tuple[bool, int]:
         """Whether a bucket is held, and its place."""
@@ -207,11 +202,11 @@ class SeriesLedger:
         return self._totals.since(moments)
 
     def bad_slots(self, start_ms: int, slot_ms: int) -> Iterator[BadSlot]:
-        """The slots of `slot_ms`, from the one of a moment on, that hold anything bad.
+        """The slots of `slot_ms` that begin at a moment or later and hold anything bad.
 
         (number, bad, total, whether no bucket lies between it and the one before).
         """
-        self._folding.unfold_from(start_ms // slot_ms * slot_ms)
+        self._folding.unfold_from(start_ms)
         return self._totals.bad_slots(start_ms, slot_ms)
 
     def rows(self, start_ms: int = 0, end_ms: int = ENDLESS_MS) -> Iterator[Row]:
@@ -221,10 +216,8 @@ class SeriesLedger:
         at, upto = totals.place(start_ms), totals.place(max(start_ms, end_ms))
         bad, total, _, *events = totals.values(at, upto)
         events_bad, events_total = events or (bad, total)
-        starts = totals.starts[at:upto]
-        for start, b, t, eb, et in zip(
-            starts, bad, total, events_bad, events_total, strict=True
-        ):
+        columns = (totals.starts[at:upto], bad, total, events_bad, events_total)
+        for start, b, t, eb, et in zip(*columns, strict=True):
             yield start, t - b, t, et - eb, et
 
     # -- pages -------------------------------------------------------------------
@@ -264,36 +257,40 @@ class SeriesLedger:
         last = self.last
         if last is not None:
             self._folding.fold(min(page, last // PAGE_MS), self.dirty)
+            self._append_from = max(self._append_from, self._folding.fine_ms)
 
     def history(self, page: int) -> bytes:
         """The sums of all hours before an hour number, packed for the store.
 
         With it, a ledger is loaded without their pages. Save it anew when it is
-        `history_dirty`, together with the pages, and clear that.
+        `history_dirty`, together with the pages, and clear that; and before pages are
+        dropped that it does not hold.
         """
-        last = self.last
-        page = NEVER if last is None else min(page, last // PAGE_MS)
-        hours = list(self._folding.pages(NEVER, page))
-        sums = [self._totals.between(*self._folding.span(one)) for one in hours]
-        columns = [[one[c] for one in sums] for c in range(5)]
         gone = [start for start in self._gone if start // PAGE_MS < page]
-        self._history_page = page
-        held = packed([one * PAGE_MS for one in hours], columns, gone)
+        held = packed(*self._folding.sums(page), gone)
         first = self.first
         old = first if first is not None and first < page * PAGE_MS else None
-        return msgspec.msgpack.encode((page, old, held))
+        forgotten = [column[0] for column in self._totals.columns[:2]]
+        self._tell(page)
+        return msgspec.msgpack.encode((page, old, forgotten, held))
 
     def restore_history(self, data: bytes) -> int:
         """Put the sums of old hours back into an empty ledger; the first fine page.
 
         Pages from that hour number on are to be restored beside it.
         """
-        page, self.first, sums = msgspec.msgpack.decode(
-            data, type=tuple[int, int | None, bytes]
+        page, self.first, (bad, total), sums = msgspec.msgpack.decode(
+            data, type=tuple[int, int | None, tuple[int, int], bytes]
         )
         held = unpacked(sums)
-        self._gone.update(held.gone)
+        self._totals.begin(bad, total)
         self._totals.splice(0, 0, held.starts, held.columns)
+        self._gone.update(held.gone)
         self._folding.trust(page)
-        self._history_page = page
+        self._tell(page)
         return page
+
+    def _tell(self, page: int) -> None:
+        """What is set before an hour number from now on has been told already."""
+        self._history_page = page
+        self._append_from = max(self._append_from, page * PAGE_MS)

@@ -92,9 +92,9 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
     def status(self, budget: Ratio) -> WindowStatus:
         """The window for people and boards."""
         if not (self.bad or self.prior_ms) and self.covered_ms >= self.span_ms:
-            total, guarded = self.total, self.guard_total
+            total, bad, expected = self.total, self.guard_bad, float(self.guard_total)
             return WindowStatus(
-                self.window_ms, total, total, 1.0, 0.0, 0, 0, float(guarded)
+                self.window_ms, total, total, 1.0, 0.0, 0, bad, expected
             )
         return WindowStatus(
             self.window_ms,

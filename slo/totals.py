@@ -31,6 +31,10 @@ class RunningTotals:
         self.starts = array("q")
         self.columns = tuple(array("q", [0]) for _ in range(3))
 
+    def begin(self, bad: int, total: int) -> None:
+        """Go on from the totals of rows that were dropped; for empty ones."""
+        self.columns[0][0], self.columns[1][0] = bad, total
+
     def append(self, start_ms: int, bad: int, total: int) -> None:
         """A row of one bucket after all others."""
         self.starts.append(start_ms)
@@ -79,7 +83,7 @@ class RunningTotals:
             del column[at + 1 : upto]
 
     def drop(self, count: int) -> None:
-        """Drop the oldest rows."""
+        """Drop the oldest rows; the totals go on from what they came to."""
         del self.starts[:count]
         for column in self.columns:
             del column[:count]
@@ -124,14 +128,14 @@ class RunningTotals:
         return bisect_left(bad, bad[-1]) - 1
 
     def bad_slots(self, start_ms: int, slot_ms: int) -> Iterator[BadSlot]:
-        """The slots, from the one of a moment on, that hold anything bad.
+        """The slots that begin at a moment or later and hold anything bad.
 
         A slot is all rows that start in one multiple of `slot_ms`. Stretches without
         anything bad are skipped by bisection.
         """
         starts, bad, total = self.starts, self.columns[0], self.columns[1]
         size = len(starts)
-        at = self.place(start_ms // slot_ms * slot_ms)
+        at = self.place(-(-start_ms // slot_ms) * slot_ms)
         upto = -1
         while (first := bisect_right(bad, bad[at], at) - 1) < size:
             slot = starts[first] // slot_ms

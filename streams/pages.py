@@ -123,12 +123,11 @@ def checkpoint(image: Image, now_ms: int) -> Checkpoint:
 
 def _histories(image: Image, now_ms: int) -> list[tuple[int, int, bytes]]:
     """The sums of old hours that are not in the store as they should be."""
+    page = (now_ms - FINE_MS) // PAGE_MS
     found = []
     for state in image.series.values():
-        last = state.ledger.last
-        if last is None:
+        if state.ledger.first is None:
             continue
-        page = min((now_ms - FINE_MS) // PAGE_MS, last // PAGE_MS)
         if state.ledger.history_dirty or state.history_page + HISTORY_PAGES <= page:
             state.history_page = page
             found.append((state.id, page, state.ledger.history(page)))

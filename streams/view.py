@@ -33,14 +33,13 @@ def view(state: SeriesState, policy: Policy, now_ms: int) -> SeriesView:
     status = state.status or evaluate(
         state.series, ledger, policy=policy, timing=state.timing, now_ms=now_ms
     )
-    held = ledger.window(0, 1 << 62).counts
     end_ms = None if ledger.last is None else ledger.last + state.recount.step_ms
     return SeriesView(
         series=state.series,
         status=status,
         alert=state.alert,
         first_known=Counts(ledger.known_good, ledger.known_good + ledger.known_bad),
-        now_known=held,
+        now_known=ledger.now_known,
         now_ms=now_ms,
         revisions=ledger.revisions,
         source_age_ms=None if end_ms is None else max(now_ms - end_ms, 0),

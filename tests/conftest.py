@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.ground.cache import Missing
 from tests.ground.newer import newer
@@ -23,6 +24,10 @@ from tests.real.servers.process import found
 from tests.real.servers.prometheus import Prometheus
 
 pytest_plugins = ["tests.ground.closing"]
+
+# A law holds however busy the machine is.
+settings.register_profile("dbslo", deadline=None)
+settings.load_profile("dbslo")
 
 Server = TypeVar("Server")
 

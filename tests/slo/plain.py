@@ -111,7 +111,7 @@ def heat(buckets: Buckets, begin: int, slot: int, limit: Fraction) -> int:
     """Slot by slot from the first to the last one."""
     sums: dict[int, list[int]] = {}
     for start, (good, total, _, _) in buckets.items():
-        if start // slot >= begin // slot:
+        if start // slot * slot >= begin:
             held = sums.setdefault(start // slot, [0, 0])
             held[0] += total - good
             held[1] += total

@@ -180,6 +180,15 @@ def test_ratios_are_guarded_by_events_also_where_they_are_budgeted_in_slices():
     assert said[3].verdict is PAGE
 
 
+def test_the_bad_events_of_good_slices_are_counted_too():
+    series = series_of(target="0.999", kind=SliKind.RATIO)
+    ledger = SeriesLedger()
+    for minute in range(-60, 0):
+        ledger.put(T0 + minute * MINUTE, Counts(1, 1), Counts(99, 100))
+    hour = status_at(series, ledger, T0).windows["1h"]
+    assert (hour.good, hour.total, hour.bad_events) == (60, 60, 60)
+
+
 def test_too_few_in_all_are_held_back():
     series = series_of(Budgeting.OCCURRENCES, "0.999", SliKind.RATIO, min_total=1_000)
     ledger = SeriesLedger()

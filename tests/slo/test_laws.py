@@ -137,7 +137,7 @@ def ledger_of(buckets, fetch=None):
     return ledger
 
 
-@settings(max_examples=400)
+@settings(max_examples=500)
 @given(
     objectives,
     st.sampled_from(POLICIES),

@@ -32,9 +32,13 @@ class LedgerMachine(RuleBasedStateMachine):
         self.known: dict[int, Counts] = {}
         self.first: int | None = None
         self.revisions = 0
+        self.floor = T0
+        self.forgotten = Counts()
 
     @rule(start=starts, counts=counts, events=st.none() | counts)
     def put(self, start, counts, events):
+        if start < self.floor:
+            return  # the horizon lets nothing that old in
         before = self.plain.get(start)
         after = (counts, events or counts) if counts.total else None
         assert self.ledger.put(start, counts, events) == (before != after)
@@ -42,6 +46,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(start=starts)
     def remove(self, start):
+        if start < self.floor:
+            return
         before = self.plain.get(start)
         assert self.ledger.remove(start) == (before is not None)
         self._now_holds(start, before, None)
@@ -60,6 +66,18 @@ class LedgerMachine(RuleBasedStateMachine):
         elif start == self.first:
             self.first = min(self.plain, default=None)
 
+    @precondition(lambda self: not self.ledger.dirty)
+    @rule(hours=st.integers(0, 3))
+    def forget(self, hours):
+        if self.history is not None:
+            hours = min(hours, self.history_page - T0 // PAGE_MS)
+        self.floor = max(self.floor, T0 + hours * HOUR)
+        self.ledger.forget(self.floor + 10 * MINUTE)
+        for start in [start for start in self.plain if start < self.floor]:
+            self.forgotten += self.plain.pop(start)[0]
+        for page in [page for page in self.saved if page < self.floor // PAGE_MS]:
+            del self.saved[page]
+
     @rule()
     def save(self):
         for page in self.ledger.dirty:
@@ -72,7 +90,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(hours=st.integers(0, 7))
     def save_history(self, hours):
         self.save()
-        self.history_page = T0 // PAGE_MS + hours
+        self.history_page = max(T0 // PAGE_MS + hours, self.floor // PAGE_MS)
         self.history = self.ledger.history(self.history_page)
 
     @rule(hours=st.integers(0, 7))
@@ -91,6 +109,10 @@ class LedgerMachine(RuleBasedStateMachine):
         for page, data in self.saved.items():
             if page >= first_page:
                 self.ledger.restore(data)
+        self.ledger.forget(self.floor)
+        if self.history is None:
+            self.forgotten = Counts()
+            self.first = self.ledger.first
         self.ledger.known_good = old.known_good
         self.ledger.known_bad = old.known_bad
         self.ledger.revisions = old.revisions
@@ -133,6 +155,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert ledger.revisions == self.revisions
         window = ledger.window(0, 1 << 62)
         assert window.buckets == len(self.plain)
+        assert ledger.now_known == self.forgotten + window.counts
 
 
 LedgerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
@@ -153,7 +176,7 @@ def test_bad_slots_are_the_slots_with_anything_bad_and_what_lies_between(
     ledger = SeriesLedger()
     for tenth, bad in sorted(held.items()):
         ledger.put(tenth * 10, Counts(2 - bad, 2))
-    first = since // width
+    first = -(-since // width)
     slots = {}
     for tenth, bad in held.items():
         if tenth // width >= first:

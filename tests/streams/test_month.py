@@ -32,6 +32,7 @@ def test_after_a_month_the_ledger_is_whole_and_a_restart_knows_what_was_known(tm
         assert is_now.status.windows == was.status.windows
         assert is_now.status.first_ms == was.status.first_ms
         assert is_now.first_known == was.first_known
+        assert is_now.now_known == was.now_known == was.first_known
     # the restarted engine reads a folded hour back where it has to
     bench.apply(batch(now, [cell(LAG, starts[-9] - HOUR, 9.0)]), clock_ms=10**9)
     assert len(bench.dump(now)) == len(expected) + 1
