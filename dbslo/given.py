@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 
 from dbslo.load import gather_plan
-from dbslo.settings import ENVIRONMENT, Settings, gather_settings, read_settings
+from dbslo.settings import (
+    ENVIRONMENT,
+    Gathered,
+    Settings,
+    gather_settings,
+    read_settings,
+)
 from slo.faults import Fault
 from slo.model import Place, Urgency
 from slo.plan import Plan
@@ -51,11 +57,12 @@ def given(
     Where the settings do not say what to read, nothing is said about that.
     """
     findings = Findings()
-    read, wrong = gather_settings(os.environ, findings)
+    gathered = gather_settings(os.environ, findings)
+    read = gathered.settings
     chosen = {"inventory": inventory, "specs": specs, "store": store, **options}
     chosen = {name: value for name, value in chosen.items() if value}
     settings = msgspec.structs.replace(read, **chosen)
-    unknown = wrong - chosen.keys()
+    unknown = _unknown(gathered) - chosen.keys()
     loaded = gather_plan(
         None if "specs" in unknown else settings.specs,
         None if "inventory" in unknown else settings.inventory,
@@ -64,6 +71,22 @@ def given(
     )
     warnings = (*loaded.warnings, *bare_pages(settings, loaded.plan))
     return Given(settings, loaded.plan, warnings)
+
+
+def _unknown(gathered: Gathered) -> frozenset[str]:
+    """Which of what is to be read the settings do not say.
+
+    A misspelt name may have been meant for it, where nothing stands at the default.
+    """
+    read, wrong, astray = gathered
+    places = {"specs": read.specs, "inventory": (read.inventory,)}
+    missing = {
+        name
+        for name, paths in places.items()
+        if f"DBSLO_{name.upper()}" not in read.given
+        and not any(path.exists() for path in paths)
+    }
+    return wrong | missing if astray else wrong
 
 
 def bare_pages(settings: Settings, plan: Plan) -> Iterator[Fault]:

@@ -93,10 +93,14 @@ def read_settings(
 
 
 class Gathered(NamedTuple):
-    """Settings with stand-ins for what is wrong, and the fields that are."""
+    """Settings with stand-ins for what is wrong, and the fields that are.
+
+    `astray`: something is written that is nobody's, and may be any setting's.
+    """
 
     settings: Settings
     wrong: frozenset[str]
+    astray: bool
 
 
 def gather_settings(
@@ -106,7 +110,10 @@ def gather_settings(
     in_file = _from_file(_file(environ, default_file), findings)
     in_environment = _from_environment(environ, findings)
     values: dict[str, Any] = {}
-    given, wrong = set(), set()
+    keys = {fault.key for fault in findings.faults}
+    wrong = {setting.field for setting in SETTINGS if setting.keys & keys}
+    astray = not keys <= {key for setting in SETTINGS for key in setting.keys}
+    given = set()
     for setting in SETTINGS:
         faults = len(findings.faults)
         written = _direct_or_from_file(setting, in_environment, findings)
@@ -116,7 +123,8 @@ def gather_settings(
         values[setting.field] = _parsed(setting, written, findings)
         if len(findings.faults) > faults:
             wrong.add(setting.field)
-    return Gathered(Settings(**values, given=frozenset(given)), frozenset(wrong))
+    found = Settings(**values, given=frozenset(given))
+    return Gathered(found, frozenset(wrong), astray)
 
 
 def _file(environ: Mapping[str, str], default_file: Path) -> Path | None:
@@ -178,7 +186,7 @@ def _writable(setting: Setting, fields: Fields, field: str, node: Node) -> bool:
     nested = any(isinstance(item.value, dict | list) for item in listed)
     if not nested and (setting.lines or not isinstance(value, dict)):
         return True
-    form = "a mapping" if setting.lines else "text or a list of texts"
+    form = "a mapping" if setting.lines else "a plain value"
     reason = f"must be {form}, is {'a list of more' if nested else kind_of(value)}"
     fields.fault(field, reason, f"Write {form}")
     return False

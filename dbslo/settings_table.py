@@ -44,6 +44,12 @@ class Setting(msgspec.Struct, frozen=True):
         """Its name in `dbslo.yaml` and in Settings."""
         return self.name.removeprefix(PREFIX).lower()
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """What faults about it are called, wherever it is written."""
+        names = (self.name, self.field)
+        return frozenset(names) | {f"{self.name}_FILE", f"{self.field}_file"}
+
 
 SETTINGS: Final = (
     Setting(

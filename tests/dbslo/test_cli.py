@@ -165,6 +165,20 @@ def test_a_wrong_setting_hides_no_fault_of_the_files(run, tmp_path, what, comman
         assert f": {key}: " in found.stderr
 
 
+@pytest.mark.parametrize("line", ["specs: {a: b}", "spces: slos", "specs: slos: x"])
+def test_a_wrong_file_of_settings_makes_no_faults_of_what_it_should_name(
+    run, tmp_path, line
+):
+    file = tmp_path / "dbslo.yaml"
+    file.write_text(f"{line}\n")
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(FLEET)
+    args = ["validate", "--json", "--inventory", str(inventory)]
+    found = run(*args, env={"DBSLO_CONFIG": str(file)})
+    (fault,) = json.loads(found.stdout)["faults"]
+    assert fault["file"] == str(file)
+
+
 def test_where_the_settings_do_not_say_what_to_read_only_that_is_told(run, tmp_path):
     missing = {"DBSLO_SPECS_FILE": str(tmp_path / "none")}
     found = run("validate", "--json", *EXAMPLES[:2], env=missing)

@@ -205,9 +205,9 @@ def test_it_refuses(what: str, no_file: Path) -> None:
 
 FORMS = {
     # the line of dbslo.yaml: what is said of it
-    "specs: {a: b}": "specs: must be text or a list of texts, is a mapping",
-    "specs: [{a: b}]": "specs: must be text or a list of texts, is a list of more",
-    "inventory: {a: b}": "inventory: must be text or a list of texts, is a mapping",
+    "specs: {a: b}": "specs: must be a plain value, is a mapping",
+    "specs: [{a: b}]": "specs: must be a plain value, is a list of more",
+    "inventory: {a: b}": "inventory: must be a plain value, is a mapping",
     "kafka: 7": "kafka: '7' is no list of host:port",
     "slot: -1": "slot: '-1' is no slot: a number such as 0, or a word",
     "topics: [[a, b]]": "topics: must be a mapping, is a list of more",
