@@ -52,6 +52,9 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 
 
 def _shown(value: Any) -> str:
+    """A value on a line; what holds others is JSON, without spaces."""
+    if isinstance(value, (dict, list, tuple, msgspec.Struct)):
+        return msgspec.json.encode(value, enc_hook=str).decode()
     text = str(value)
     return f'"{text}"' if " " in text or not text else text
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Table
 
@@ -25,10 +25,16 @@ STYLES = {
 
 
 class Column(NamedTuple):
-    """A column of a table; numbers stand to the right."""
+    """A column of a table; numbers stand to the right.
+
+    Where a terminal is too narrow, columns that are `spare` are left out, the highest
+    first; one that `wraps` takes the room that is left.
+    """
 
     title: str
     right: bool = False
+    spare: int = 0
+    wraps: bool = False
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -65,12 +71,44 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
         for line in _aligned(columns, list(rows)):
             print(line)
         return
+    kept, cells = fitting(columns, list(rows), out.width)
     drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        drawn.add_column(column.title, justify="right" if column.right else "left")
-    for row in rows:
+    for column in kept:
+        side: JustifyMethod = "right" if column.right else "left"
+        drawn.add_column(column.title, justify=side, no_wrap=not column.wraps)
+    for row in cells:
         drawn.add_row(*(_coloured(cell) for cell in row))
-    out.print(drawn)
+    out.print(drawn, soft_wrap=False)
+
+
+WRAPPED = 24
+"""The least width of a column that wraps."""
+
+
+def fitting(
+    columns: Sequence[Column], rows: list[Sequence[str]], width: int
+) -> tuple[list[Column], list[list[str]]]:
+    """The columns, and the rows without the others, that a width has room for."""
+    kept = list(range(len(columns)))
+    while _width(columns, rows, kept) > width:
+        spare = max(kept, key=lambda at: columns[at].spare)
+        if not columns[spare].spare:
+            break
+        kept.remove(spare)
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
+def _width(
+    columns: Sequence[Column], rows: list[Sequence[str]], kept: list[int]
+) -> int:
+    widths = [
+        max(len(columns[at].title), *(len(row[at]) for row in rows), 0) for at in kept
+    ]
+    shown = [
+        min(width, WRAPPED) if columns[at].wraps else width
+        for at, width in zip(kept, widths, strict=True)
+    ]
+    return sum(shown) + 2 * len(shown)
 
 
 def _coloured(cell: str) -> str:

@@ -23,6 +23,7 @@ from alerts.routing import LOG, PAGERDUTY, WEBHOOK, default_routes
 from alerts.runner import Runner
 from dbslo.settings import Settings
 from slo.model import SECOND
+from slo.names import BOARD_SLO_DETAIL
 from slo.notice import Action, Channel, Notice
 from streams.store import Letter, Store
 
@@ -43,12 +44,21 @@ def notifiers(settings: Settings) -> dict[str, Notifier]:
     if settings.webhook_url:
         found[WEBHOOK] = Webhook(settings.webhook_url, real_clock)
     if settings.pagerduty_key:
-        links = Links(settings.grafana_url, settings.runbook_url)
+        panel = _burn_panel() if settings.grafana_url else 0
+        links = Links(settings.grafana_url, settings.runbook_url, panel)
         pages = PagerDuty(
             settings.pagerduty_key, real_clock, settings.pagerduty_url, links
         )
         found[PAGERDUTY] = Insured(pages, found.get(WEBHOOK))
     return found
+
+
+def _burn_panel() -> int:
+    """The panel that a page opens; drawing is imported where there is a Grafana only."""
+    from dashboards.detail import BURN_TITLE  # noqa: PLC0415
+    from dashboards.normalise import panel_id  # noqa: PLC0415
+
+    return panel_id(BOARD_SLO_DETAIL, BURN_TITLE)
 
 
 class Insured:

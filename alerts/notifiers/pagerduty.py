@@ -31,11 +31,13 @@ SEVERITIES = ("critical", "error", "warning", "info")
 class Links(msgspec.Struct, frozen=True):
     """Where an engineer is sent: base URLs of Grafana and of the runbooks; "" for none.
 
-    The runbook that the first burning SLO names goes before the common one.
+    The runbook that the first burning SLO names goes before the common one. The board
+    opens on the panel of `panel_id`; 0: on all of it.
     """
 
     grafana_url: str = ""
     runbooks_url: str = ""
+    panel_id: int = 0
 
 
 NO_LINKS = Links()
@@ -210,6 +212,8 @@ def _board_url(notice: Notice, links: Links) -> str:
         "var-slo": notice.burning[0].slo if notice.burning else "",
         "var-resource": notice.burning[0].resource if notice.burning else "",
     }
+    if links.panel_id:
+        found = {"viewPanel": str(links.panel_id), **found}
     query = {key: value for key, value in found.items() if value}
     query |= {"from": str(notice.opened_ms - 3_600_000), "to": "now"}
     base = links.grafana_url.rstrip("/")

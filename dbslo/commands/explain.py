@@ -8,6 +8,7 @@ import msgspec
 
 from dbslo import options, output
 from dbslo.commands.budget import objective
+from dbslo.commands.status import gravity
 from dbslo.given import given
 from dbslo.look import chosen, look
 from dbslo.output import Column, percent, rfc3339, span
@@ -58,17 +59,25 @@ def command(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Explain a verdict: windows, tiers, guards, coverage, sources."""
+    """Explain a verdict: windows, tiers, guards, coverage, sources.
+
+    The gravest comes first. Resources that were never observed stand together on one
+    line; name one to see it whole.
+    """
     have = given(inventory, specs, store)
     with look(have) as at:
-        views = chosen(at.views(), slo, resource)
+        views = sorted(chosen(at.views(), slo, resource), key=gravity)
     if as_json:
         output.emit([line(view) for view in views])
         return
-    for number, view in enumerate(views):
+    shown = [view for view in views if view.status.observed or resource]
+    for number, view in enumerate(shown):
         if number:
             output.say()
         tell(view, have.plan.policy)
+    unseen = [view.series.resource.name for view in views if view not in shown]
+    if unseen:
+        output.say(f"{slo} was never observed on {', '.join(unseen)}")
 
 
 def tell(view: SeriesView, policy: Policy) -> None:

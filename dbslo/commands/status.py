@@ -17,13 +17,13 @@ COLUMNS = (
     Column("verdict"),
     Column("slo"),
     Column("resource"),
-    Column("cluster"),
-    Column("burn 5m", right=True),
-    Column("burn 1h", right=True),
+    Column("cluster", spare=5),
+    Column("burn 5m", right=True, spare=3),
+    Column("burn 1h", right=True, spare=1),
     Column("budget left", right=True),
-    Column("coverage", right=True),
-    Column("data age", right=True),
-    Column("why"),
+    Column("coverage", right=True, spare=4),
+    Column("data age", right=True, spare=2),
+    Column("why", wraps=True),
 )
 
 

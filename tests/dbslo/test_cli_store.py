@@ -199,7 +199,11 @@ def test_what_was_never_observed_reads_as_healthy_to_nobody(tmp_path):
     ]
     assert status["budget"] is None
     assert {window["burn"] for window in status["windows"].values()} == {None}
-    text = call(*explain).stdout
+    folded = call(*explain).stdout
+    names = ", ".join(f"payments-1-r{n}" for n in range(1, 6))
+    assert folded == f"rds-replicas-fresh was never observed on {names}\n"
+    one = [explain[0], explain[1], "payments-1-r1", *explain[2:]]
+    text = call(*one).stdout
     assert "never observed, so none is known" in text
     assert "0.00x" not in text
     assert "100.0% left" not in text
@@ -232,6 +236,15 @@ def test_explain_shows_windows_guards_and_sources(replayed):
         f"payments-1-r{n}" for n in range(1, 6)
     }
     assert everything[0]["status"]["windows"]["1h"]["bad_events"] > 0
+
+
+def test_explain_puts_the_gravest_first(replayed):
+    _, store, _ = replayed
+    found = call("explain", "connections", *FLEET, "--store", store, "--json")
+    order = [one["status"]["verdict"] for one in json.loads(found.stdout)]
+    gravity = ["page", "ticket", "unknown", "watch", "ok"]
+    assert order == sorted(order, key=gravity.index)
+    assert len(set(order)) > 1, order
 
 
 def test_explain_counts_shares_of_slices_as_slices(replayed):

@@ -1,14 +1,18 @@
 """Pages that PagerDuty refuses for good: somebody is told all the same."""
 
+import json
 import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 
+import dashboards
 from alerts.testing.loopback import LoopbackServer, Reply, Request
+from alerts.testing.pagerduty import PagerDutyServer
 from dbslo.demo import fleet
 from dbslo.engines import EmbeddedEngine
 from dbslo.given import given
@@ -118,3 +122,27 @@ def test_what_is_only_late_or_only_a_ticket_is_not_called_refused(store: Store) 
     assert claim is not None
     store.dead(claim, real_clock(), "webhook: refused (400)")
     assert refused_pages(store.letters()) == []
+
+
+def test_a_page_leads_to_the_panel_of_the_burn(store: Store, tmp_path: Path) -> None:
+    board = Path(dashboards.__file__).parent / "generated" / "dbslo-slo-detail.json"
+    titles = {
+        panel["id"]: panel["title"] for panel in json.loads(board.read_text())["panels"]
+    }
+    with PagerDutyServer() as server:
+        settings = read_settings(
+            {
+                "DBSLO_PAGERDUTY_URL": server.url,
+                "DBSLO_PAGERDUTY_KEY": "0" * 32,
+                "DBSLO_GRAFANA_URL": "https://grafana.example",
+            },
+            tmp_path / "none.yaml",
+        )
+        telling = Telling(store, settings)
+        want(store, PAGE)
+        telling.start()
+        (event,) = until(lambda: server.events)
+        telling.stop()
+    query = parse_qs(urlsplit(event["client_url"]).query)
+    (panel,) = query["viewPanel"]
+    assert titles[int(panel)].startswith("Burn rate by window")
