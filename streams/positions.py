@@ -1,8 +1,8 @@
 """How far each CDC stream was read: rows that a connector sends again count once.
 
-Kafka keeps order within a partition, and a restarted connector re-sends a run of what
-it sent before. So one mark per connector and server tells the re-sent rows from new
-ones. It travels as text in the metadata of the committed offset.
+Kafka keeps order within a partition, and a restarted connector re-sends a run. So one
+mark per connector and server tells re-sent rows from new ones. It travels as text in
+the metadata of the committed offset.
 
 A mark is a floor, the few positions above it that were read last, and the one that we
 stand at. What proves a row new: its position is above the floor and none of those; or
@@ -24,8 +24,7 @@ MAX_CHARACTERS: Final = 4_000
 """Kafka takes 4,095 characters of metadata and aborts the transaction at 4,096."""
 
 RECENT: Final = 32
-"""Positions above the floor: rows may overtake each other by as many (a replica that
-applies in parallel writes its binlog so)."""
+"""Positions above the floor: rows overtake each other where a replica is parallel."""
 
 PRINT_BYTES: Final = 5
 MAX_PRINTS: Final = 400

@@ -159,20 +159,24 @@ def _meters(
 def _proxy_data(proxy: str, scene: Scene, start_ms: int) -> Iterator[bytes]:
     """A minute of connection attempts, and those that a database accepted."""
     own = {"ProxyName": proxy}
-    received = accepted = 0.0
+    received = failures = 0.0
     for at_ms in range(start_ms, start_ms + MINUTE, SECOND):
         rate = scene.driven(Signal.CONNECT_ATTEMPTS, proxy, at_ms)
         if rate is None:
             rate = fleet.CONNECT_ATTEMPTS.at(proxy, start_ms // SECOND)
         failed = scene.driven(Signal.CONNECT_ERRORS, proxy, at_ms) or 0.0
         received += rate / 60
-        accepted += rate / 60 * (1 - failed)
-    total, good = round(received), round(accepted)
+        failures += rate / 60 * failed
+    # Two sums rounded apart would invent a failure in a quiet minute now and then.
+    total = round(received)
+    good = total - round(failures)
     for metric, count in (
         ("ClientConnectionsReceived", total),
         ("ClientConnectionsSetupSucceeded", min(good, total)),
     ):
-        sample = wire.Sample(float(count), float(count), 0.0 if not count else 1.0, 1.0)
+        sample = wire.single(0.0)  # a proxy reports that it saw none
+        if count:
+            sample = wire.Sample(float(count), float(count), 1.0, 1.0)
         yield wire.datum(metric, own, start_ms, sample, "Count")
 
 
