@@ -14,8 +14,8 @@ from tests.slo.made import T0
 
 # -- against a plain dict ----------------------------------------------------------
 
-starts = st.integers(0, 6 * 60 - 1).map(lambda minute: T0 + minute * MINUTE)
-moments = st.integers(-30, 7 * 120).map(lambda half: T0 + half * 30_000)
+starts = st.integers(0, 4 * 6 - 1).map(lambda number: T0 + number * 10 * MINUTE)
+moments = st.integers(-3, 5 * 12).map(lambda number: T0 + number * 5 * MINUTE)
 counts = st.builds(lambda bad, good: Counts(good, good + bad), *[st.integers(0, 3)] * 2)
 
 
@@ -43,6 +43,11 @@ class LedgerMachine(RuleBasedStateMachine):
         after = (counts, events or counts) if counts.total else None
         assert self.ledger.put(start, counts, events) == (before != after)
         self._now_holds(start, before, after)
+
+    @rule(hour=st.integers(0, 3), bad=st.integers(0, 2))
+    def put_an_hour(self, hour, bad):
+        for number in range(6):
+            self.put(T0 + hour * HOUR + number * 10 * MINUTE, Counts(2 - bad, 2), None)
 
     @rule(start=starts)
     def remove(self, start):
@@ -87,13 +92,13 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.dirty.clear()
         self.ledger.history_dirty = False
 
-    @rule(hours=st.integers(0, 7))
+    @rule(hours=st.integers(0, 4))
     def save_history(self, hours):
         self.save()
         self.history_page = max(T0 // PAGE_MS + hours, self.floor // PAGE_MS)
         self.history = self.ledger.history(self.history_page)
 
-    @rule(hours=st.integers(0, 7))
+    @rule(hours=st.integers(0, 4))
     def evict(self, hours):
         self.ledger.evict(T0 // PAGE_MS + hours)
 
@@ -292,6 +297,18 @@ def test_a_late_bucket_brings_its_hour_back_and_is_folded_again_once_saved():
     assert len(ledger) == 1 + 1 + 60
     assert ledger.window(0, T0 + DAY).counts == Counts(179, 180)
     assert ledger.last_bad == T0 + 7 * MINUTE
+
+
+def test_the_oldest_bucket_is_known_though_all_older_ones_were_taken_out():
+    saved = {}
+    ledger = SeriesLedger(saved.get)
+    ledger.put(T0, Counts(1, 1))
+    minutes(ledger, 67, 180)
+    save(ledger, saved)
+    ledger.evict(T0 // PAGE_MS + 2)
+    ledger.remove(T0)
+    assert ledger.first == T0 + 67 * MINUTE
+    assert next(iter(ledger.rows())) == (ledger.first, 1, 1, 1, 1)
 
 
 def test_the_newest_bucket_is_known_though_all_younger_ones_were_taken_out():
