@@ -426,6 +426,13 @@ def test_windows_longer_than_a_day_begin_on_a_whole_hour():
         assert found.total - found.good == counts, (window, minutes)
 
 
+def test_the_hour_at_the_edge_covers_no_more_than_all():
+    ledger = SeriesLedger()
+    end = fill(ledger, LAG, T0, (4_400, "good"), (1, "bad"))
+    window = status_at(LAG, ledger, end).windows["3d"]
+    assert (window.total, window.coverage) == (4_341, 1)
+
+
 def test_what_was_forgotten_is_not_taken_for_the_time_before():
     ledger = SeriesLedger()
     fill(ledger, LAG, T0, (60, "good"))

@@ -250,6 +250,15 @@ def test_that_a_bucket_was_taken_out_is_remembered_by_its_page():
     assert (again.known_good, again.known_bad, again.revisions) == (0, 0, 1)
 
 
+def test_forgetting_keeps_what_was_taken_out_of_the_hours_that_stay():
+    ledger = SeriesLedger()
+    minutes(ledger, 0, 61)
+    ledger.remove(T0 + HOUR)
+    ledger.forget(T0 + HOUR)
+    ledger.put(T0 + HOUR, Counts(1, 1))
+    assert ledger.known_good == 61
+
+
 def test_forgetting_drops_whole_hours_and_keeps_when_it_all_began():
     ledger = SeriesLedger()
     minutes(ledger, 0, 180)
