@@ -22,10 +22,15 @@ _ORDER = {Verdict.OK: 0, Verdict.TICKET: 1, Verdict.PAGE: 2}
 
 
 def step(alert: Alert, status: Status) -> tuple[Alert, Step]:
-    """The alert after a status, and what happened. Unknown changes nothing."""
-    if status.verdict is Verdict.UNKNOWN:
-        return alert, Step.NONE
+    """The alert after a status, and what happened.
+
+    Unknown changes nothing, but that a page ends where only a ticket is unknown.
+    """
     level = status.verdict if status.verdict in _ORDER else Verdict.OK
+    if status.verdict is Verdict.UNKNOWN:
+        if alert.level is not Verdict.PAGE or status.might_page:
+            return alert, Step.NONE
+        level = Verdict.TICKET
     if level is alert.level:
         if level is Verdict.OK or status.tier == alert.tier:
             return alert, Step.NONE

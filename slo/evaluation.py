@@ -52,6 +52,10 @@ def evaluate(
     return Judge(series, policy).status(ledger, timing, now_ms, stale)
 
 
+BAD_ENOUGH = (Verdict.PAGE, Verdict.TICKET)
+"""What was seen says so by itself, whatever an input of ours may have missed."""
+
+
 class Judge:
     """Evaluates one series again and again; its thresholds are worked out once."""
 
@@ -113,7 +117,14 @@ class Judge:
             end_ms,
             hot,
             self._policy.hot_floor(slot_ms),
+            self._might_page(judged, stale),
         )
+
+    def _might_page(self, judged: tuple[TierStatus, ...], stale: str) -> bool:
+        """Whether an unknown verdict may hide a page: not where only tickets are."""
+        pairs = zip(self._rules, judged, strict=True)
+        unknown = (s.verdict is Verdict.UNKNOWN for rule, s in pairs if _pages(rule))
+        return bool(stale) or any(unknown)
 
     def _judged(
         self, ledger: SeriesLedger, found: list[Stretch], end_ms: int, slot_ms: int
@@ -148,12 +159,13 @@ class Judge:
     ) -> tuple[Verdict, str, str]:
         if ledger.first is None:
             return Verdict.UNKNOWN, "", NEVER_OBSERVED
-        if stale:
-            return Verdict.UNKNOWN, "", stale
+        decided = None
         if judged is not self._quiet:
             decided = decide(self._rules, judged) or self._watch(found, judged)
-            if decided:
-                return decided
+        if stale and (decided is None or decided[0] not in BAD_ENOUGH):
+            return Verdict.UNKNOWN, "", stale
+        if decided:
+            return decided
         longest = found[self._longest]
         if longest.prior_ms:
             began = _roughly(longest.seen_ms)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from slo.facts import Cell, Cells
-from slo.measure import total_amount
+from slo.measure import ABSURD_AMOUNT, total_amount
 from slo.model import HOUR, Feed, Input, Part
 
 
@@ -48,7 +48,7 @@ class Reading:
                         return None
                     total, stated = total + found, True
             if stated:
-                return total
+                return total if abs(total) < ABSURD_AMOUNT else None
         return 0 if self.part.absent == "zero" else None
 
     def ready(self, start_ms: int) -> None:

@@ -63,8 +63,13 @@ def dead_letter(slab: Slab, index: int, format_name: str, faults: Faults) -> Dea
         offset=slab.offsets[index],
         time_ms=slab.arrivals[index],
         format=format_name,
-        reason=f"{reason}: {detail[:MAX_DETAIL]}"
+        reason=_text(f"{reason}: {detail[:MAX_DETAIL]}")
         + (f" (and {more} more in this record)" if more > 0 else ""),
         sha256=sha256(slab.values[index] or b"").hexdigest(),
-        excerpt=excerpt(data, format_name),
+        excerpt=_text(excerpt(data, format_name)),
     )
+
+
+def _text(said: str) -> str:
+    """PostgreSQL keeps no NUL in a text."""
+    return said.replace("\x00", "\\0")

@@ -15,10 +15,10 @@ from threading import RLock
 
 import msgspec
 
+from slo.ledger import LostPageError
 from slo.model import BUCKET_MS
-from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
-from slo.verdict import Alert, Incident, VerdictChange
+from slo.verdict import Incident, VerdictChange
 from streams.batch import Batch
 from streams.frontier import Frontier
 from streams.image import Image
@@ -116,19 +116,9 @@ class Evaluator:
         self._frontier = found.frontier
         self._watch.incidents = {one.key: one for one in found.incidents}
         self._grid, self._stale = {}, {}
-        self._orphans = Orphans(found.orphans, self._open_tickets(found.orphans))
+        self._orphans = found.orphans
         self._reconciled = False
         self._image = found.image
-
-    def _open_tickets(self, orphans: Sequence[Alert]) -> list[Notice]:
-        gone = {alert.series for alert in orphans}
-        return [
-            letter.notice
-            for letter in (self.store.letters() if gone else ())
-            if letter.notice.channel is Channel.TICKET
-            and letter.notice.action is Action.TRIGGER
-            and {f"{b.slo}/{b.resource}" for b in letter.notice.burning} & gone
-        ]
 
     def revoked(self) -> None:
         """Let the partition go; nothing is written, the store has it all."""
@@ -156,25 +146,36 @@ class Evaluator:
             changed: dict[str, list[CountRow]] = {}
             self._frontier.hear(batches, clock_ms)
             if judge and not self._reconciled:
-                at_ms = self._frontier.latest() or clock_ms
-                self._watch.reconcile(image.series.values(), at_ms, self._orphans, told)
-                self._reconciled = True
+                self._reconcile(image, clock_ms, told)
             for batch in batches:
                 due, rows = self._walk(image, batch)
                 for key, some in rows.items():
                     changed.setdefault(key, []).extend(some)
                 for cluster in sorted(due) if judge else ():
                     self._evaluate(cluster, clock_ms, told)
-            facts, counts = facts_entry(list(batches)), counts_entry(changed)
+            by_id = {image.series[key].id: rows for key, rows in changed.items()}
+            facts, counts = facts_entry(list(batches)), counts_entry(by_id)
             self._save(told, Change(after, clock_ms, facts, counts, extras=extras))
             return [line for _, line in told.changes]
+
+    def _reconcile(self, image: Image, clock_ms: int, told: Told) -> None:
+        """Once after a start: what the plan no longer has is closed."""
+        for cluster in {one.cluster for one in self._watch.incidents.values()}:
+            self._evaluate(cluster, clock_ms, told)  # what burns still is told anew
+        at_ms = self._frontier.latest() or clock_ms
+        self._watch.reconcile(image.series.values(), at_ms, self._orphans, told)
+        self._reconciled = True
 
     def tick(self, clock_ms: int) -> list[VerdictChange]:
         """Time has passed by stage 2's clock: inputs may have gone silent on us."""
         with self._whole():
             told = Told()
             for cluster in self._clusters:
-                if self._stale.get(cluster, "") != self._silent(cluster, clock_ms):
+                was, silent = (
+                    self._stale.get(cluster, ""),
+                    self._silent(cluster, clock_ms),
+                )
+                if bool(was) is not bool(silent):
                     self._evaluate(cluster, clock_ms, told)
             if told.alerts or told.notices:
                 self._save(told, Change(self._progress.next, clock_ms))
@@ -187,6 +188,9 @@ class Evaluator:
             image = self._held()
             try:
                 yield image
+            except LostPageError as error:
+                self._image = None
+                raise NotAssignedError(f"the image is loaded again: {error}") from error
             except BaseException:
                 self._image = None
                 raise
@@ -234,7 +238,7 @@ class Evaluator:
 
     def _save(self, told: Told, change: Change) -> None:
         image = self._held()
-        now = self._frontier.latest() or 0
+        now = self._frontier.oldest() or 0
         self._journal_bytes += len(change.facts) + len(change.counts)
         due = self._checkpoint_due(change.clock_ms)
         frontier_due = due or bool(told.alerts or told.notices)

@@ -9,13 +9,16 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from slo.model import SECOND
+from slo.model import DAY, SECOND
 from slo.names import duration
 from streams.batch import Batch
 from streams.topics import Topics
 
 STALE_AFTER_MS = 5 * SECOND
 """An input without a mark for this long, by stage 2's clock, is our own fault."""
+
+LONGEST_WAIT_MS = 3 * DAY
+"""For how long history waits for a cluster whose inputs stand still."""
 
 Input = tuple[str, int]
 """(topic, partition) of a source."""
@@ -33,6 +36,7 @@ class Frontier:
     """The marks of all inputs and the now of every cluster, in epoch ms."""
 
     __slots__ = (
+        "_clock_ms",
         "_heard",
         "_inputs",
         "_nows",
@@ -50,9 +54,11 @@ class Frontier:
         self._of_cluster: dict[str, list[Input]] = {cluster: [] for cluster in clusters}
         self._nows: dict[str, int] = {}
         self._since: int | None = None  # from when on marks are missed
+        self._clock_ms: int | None = None
 
     def hear(self, batches: Iterable[Batch], clock_ms: int) -> None:
         """Note which inputs gave a mark at `clock_ms`, by stage 2's own clock."""
+        self._clock_ms = clock_ms
         for batch in batches:
             for mark in batch.marks:
                 self._heard[mark.topic, mark.partition] = clock_ms
@@ -86,6 +92,16 @@ class Frontier:
         """The greatest now of all clusters."""
         return max(self._nows.values(), default=None)
 
+    def oldest(self) -> int | None:
+        """The least now of all clusters: facts younger than it may still be needed.
+
+        One that stands still for days does not keep the others' facts for ever.
+        """
+        latest = self.latest()
+        if latest is None:
+            return None
+        return max(min(self._nows.values()), latest - LONGEST_WAIT_MS)
+
     def stale(self, cluster: str, clock_ms: int) -> str:
         """Which input of a cluster gave no mark of late; "" where all did."""
         if self._since is None:
@@ -105,8 +121,13 @@ class Frontier:
         return self._times
 
     def _match(self) -> None:
+        shared, own = self._topics.by_cluster(self._inputs)
         for cluster in self._of_cluster:
-            self._of_cluster[cluster] = self._topics.inputs_of(cluster, self._inputs)
+            self._of_cluster[cluster] = [*shared, *own.get(cluster, ())]
+        if self._clock_ms is not None:  # an input is missed from its appearance on
+            for topic, partitions in self._inputs.items():
+                for number in range(partitions):
+                    self._heard.setdefault((topic, number), self._clock_ms)
 
     # -- the store ---------------------------------------------------------------
 

@@ -24,7 +24,7 @@ CHECKPOINT_MS = MINUTE
 """A checkpoint is due once the journal is this large, or this old."""
 
 _facts = msgspec.msgpack.Decoder(list[Batch])
-_counts = msgspec.msgpack.Decoder(dict[str, list[CountRow]])
+_counts = msgspec.msgpack.Decoder(dict[int, list[CountRow]])
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -35,8 +35,8 @@ def facts_entry(batches: list[Batch]) -> bytes:
     return _encode(stated) if stated else b""
 
 
-def counts_entry(changed: dict[str, list[CountRow]]) -> bytes:
-    """The changed rows of the ledgers as a journal entry."""
+def counts_entry(changed: dict[int, list[CountRow]]) -> bytes:
+    """The changed rows of the ledgers, by series id, as a journal entry."""
     return _encode(changed) if changed else b""
 
 
@@ -87,8 +87,9 @@ def _restore_counters(state: SeriesState, row: SeriesRow) -> None:
 def _replay(image: Image, entry: bytes, counts: bytes) -> None:
     for batch in _facts.decode(entry) if entry else ():
         image.merge(batch)
-    for key, rows in (_counts.decode(counts) if counts else {}).items():
-        state = image.series.get(key)
+    by_id = {state.id: state for state in image.series.values()}
+    for number, rows in (_counts.decode(counts) if counts else {}).items():
+        state = by_id.get(number)
         if state is not None:
             state.replay(rows)
 

@@ -6,26 +6,25 @@ from typing import NamedTuple
 import msgspec
 
 from slo.model import BUCKET_MS
+from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
-from slo.verdict import Alert, Incident, Verdict
+from slo.verdict import Incident, Verdict
 from streams.frontier import Frontier, Saved
 from streams.image import RESIDENT_HOURS, Image
 from streams.pages import kept_from, load
 from streams.store import Progress, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view
+from streams.watch import Orphans
 
 
 class Partition(NamedTuple):
-    """A partition as committed: its image, how far it has read, open incidents.
-
-    `orphans` are alerts of series that the plan no longer has.
-    """
+    """A partition as committed: its image, how far it has read, open incidents."""
 
     image: Image
     frontier: Frontier
     incidents: list[Incident]
-    orphans: list[Alert]
+    orphans: Orphans
 
 
 def read_partition(
@@ -42,19 +41,32 @@ def read_partition(
     frontier = Frontier(topics, image.by_cluster)
     if progress.frontier:
         frontier.restore(msgspec.msgpack.decode(progress.frontier, type=Saved))
-    gone = kept_from(image, frontier.latest() or 0)
+    forgotten = kept_from(image, frontier.oldest() or 0)
     for state in image.series.values():
-        state.ledger.forget(gone)  # its sums may be older than what pages are left
+        state.ledger.forget(forgotten)  # its sums may be older than what pages are left
     for cluster, states in image.by_cluster.items():
         now = frontier.now(cluster) or 0
         for state in states:
             state.judged_ms = now // BUCKET_MS * BUCKET_MS
     still_open = [one for one in history.incidents if one.resolved_ms is None]
     alerts = [claimed.alert for claimed in history.alerts]
-    orphans = [
-        a for a in alerts if a.level is not Verdict.OK and a.series not in image.series
+    gone = [
+        alert
+        for alert in alerts
+        if alert.level is not Verdict.OK and alert.series not in image.series
     ]
+    orphans = Orphans(gone, _open_tickets(store, {alert.series for alert in gone}))
     return Partition(image, frontier, still_open, orphans)
+
+
+def _open_tickets(store: Store, series: set[str]) -> list[Notice]:
+    return [
+        letter.notice
+        for letter in (store.letters() if series else ())
+        if letter.notice.channel is Channel.TICKET
+        and letter.notice.action is Action.TRIGGER
+        and {f"{b.slo}/{b.resource}" for b in letter.notice.burning} & series
+    ]
 
 
 def partitions(plan: Plan, store: Store, topics: Topics) -> Iterator[Partition]:

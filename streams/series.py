@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from slo.evaluation import Timing
 from slo.feeds import FeedReading
 from slo.ledger import SeriesLedger
-from slo.model import BUCKET_MS, Counts, Series
+from slo.model import BUCKET_MS, HOUR, MINUTE, Counts, Series
 from slo.recount import FreshnessRecount, recount_of
 from slo.saying import seen_last
 from slo.verdict import Alert, Status, Verdict
@@ -18,6 +18,31 @@ GONE = -1
 
 Fetch = Callable[[int, int], bytes | None]
 """(id of a route or series, page number) to the page as it is stored."""
+
+
+NEW_INPUT_MS = 10 * MINUTE
+"""How far behind what is judged an input may begin and still move a series' first."""
+
+LEAP_MS = 6 * HOUR
+"""The longest silence that is judged at once."""
+
+
+def definition(series: Series) -> str:
+    """What a series counts; another definition begins a history of its own.
+
+    Counts of two definitions cannot be added up.
+    """
+    slo = series.slo
+    return "|".join(
+        str(part)
+        for part in (
+            slo.indicator.id,
+            slo.indicator.threshold,
+            slo.budgeting,
+            slo.slice_ms,
+            slo.slice_target,
+        )
+    )
 
 
 class SeriesState:
@@ -41,7 +66,7 @@ class SeriesState:
 
     def __init__(self, series: Series, fetch: Fetch) -> None:
         self.series = series
-        self.id = number = id_of(series.key.encode())
+        self.id = number = id_of(f"{series.key}|{definition(series)}".encode())
         self.feeds = [FeedReading(feed) for feed in series.feeds]
         self.recount = recount_of(series, self.feeds)
         self.ledger = SeriesLedger(lambda page: fetch(number, page))
@@ -79,10 +104,12 @@ class SeriesState:
         if not isinstance(recount, FreshnessRecount):
             return
         self.unsaved = True
-        known = recount.first_ms
-        slots = recount.touched(start_ms)
+        known, slots = recount.first_ms, recount.touched(start_ms)
         end = min(slots.stop, self.judged_ms // recount.step_ms + 1)
-        if tells_age and recount.observe(start_ms) and known is not None:
+        # What arrived before all that is judged comes from an input that we did not
+        # know then, such as a new table's old rows: it says nothing of the time since.
+        early = known is not None and start_ms + NEW_INPUT_MS < self.judged_ms
+        if tells_age and not early and recount.observe(start_ms) and known is not None:
             end = max(end, known // recount.step_ms + 1)
         self.touched.update(range(slots.start, end))
 
@@ -92,9 +119,15 @@ class SeriesState:
         if not isinstance(recount, FreshnessRecount) or recount.first_ms is None:
             self.judged_ms = max(self.judged_ms, now_ms)
             return
-        begin = max(self.judged_ms, recount.first_ms) // recount.step_ms
-        self.judged_ms = max(self.judged_ms, now_ms // BUCKET_MS * BUCKET_MS)
-        self.touched.update(range(begin, -(-self.judged_ms // recount.step_ms)))
+        before, self.judged_ms = (
+            self.judged_ms,
+            max(self.judged_ms, now_ms // BUCKET_MS * BUCKET_MS),
+        )
+        # A leap over more than hours is a start on old records, not a silence.
+        begin = max(before, recount.first_ms, self.judged_ms - LEAP_MS)
+        self.touched.update(
+            range(begin // recount.step_ms, -(-self.judged_ms // recount.step_ms))
+        )
 
     def settle(self) -> list[CountRow]:
         """Recount what was touched; the rows of the ledger that changed."""
@@ -119,7 +152,8 @@ class SeriesState:
         return changed
 
     def replay(self, rows: Iterable[CountRow]) -> None:
-        """Put rows of the journal back."""
+        """Put rows of the journal back; the row of the series is not in the store."""
+        self.unsaved = True
         for start, good, total, events_good, events_total in rows:
             if total == GONE:
                 self.ledger.remove(start)

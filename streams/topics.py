@@ -32,8 +32,11 @@ class Topics(msgspec.Struct, frozen=True):
         bare = topic.removeprefix(DEBEZIUM_HEARTBEAT_PREFIX)
         if bare in self.prefixes:
             return bare
-        owners = [p for p in self.prefixes if bare.startswith(f"{p}.")]
-        return max(owners, key=len, default=None)
+        while "." in bare:
+            bare = bare.rpartition(".")[0]
+            if bare in self.prefixes:
+                return bare
+        return None
 
     def format_of(self, topic: str) -> str:
         """The format of a topic; `auto` where nothing says."""
@@ -54,20 +57,23 @@ class Topics(msgspec.Struct, frozen=True):
         ]
         return [*sorted(self.shared), *patterns]
 
-    def inputs_of(
-        self, cluster: str, inputs: Mapping[str, int]
-    ) -> list[tuple[str, int]]:
-        """The (topic, partition) pairs that carry a cluster's events.
+    def by_cluster(
+        self, inputs: Mapping[str, int]
+    ) -> tuple[list[tuple[str, int]], dict[str, list[tuple[str, int]]]]:
+        """Everybody's (topic, partition) pairs, and those of each cluster alone.
 
         `inputs` names every source topic with its number of partitions. Shared
         topics are everybody's inputs, CDC topics those of their own cluster.
         """
-        found: list[tuple[str, int]] = []
+        shared: list[tuple[str, int]] = []
+        own: dict[str, list[tuple[str, int]]] = {}
         for topic, partitions in inputs.items():
             prefix = self.prefix_of(topic)
-            if prefix is None or self.prefixes[prefix] == cluster:
-                found.extend((topic, number) for number in range(partitions))
-        return found
+            mine = (
+                shared if prefix is None else own.setdefault(self.prefixes[prefix], [])
+            )
+            mine.extend((topic, number) for number in range(partitions))
+        return shared, own
 
 
 def topics_of(inventory: Inventory, shared: Mapping[str, str] | None = None) -> Topics:

@@ -43,6 +43,10 @@ class Store(SqlOutbox):
 
     def __init__(self, url: str) -> None:
         super().__init__(open_engine(url))
+        # SQLite's transactions are snapshots by themselves.
+        postgresql = self._engine.dialect.name == "postgresql"
+        level = {"isolation_level": "REPEATABLE READ"} if postgresql else {}
+        self._snapshots = self._engine.execution_options(**level)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -201,6 +205,6 @@ class Store(SqlOutbox):
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A snapshot to read from."""
-        with self._engine.begin() as connection:
+        """A snapshot to read from: no commit shows in its midst."""
+        with self._snapshots.begin() as connection:
             yield connection

@@ -26,6 +26,10 @@ def read_history(
     )
     first = 0 if newest is None else newest - resident_hours
     recent = select(pages).where(pages.c.partition == partition, pages.c.hour >= first)
+    incidents = schema.incident
+    still_open = select(incidents).where(
+        incidents.c.partition == partition, incidents.c.resolved_ms.is_(None)
+    )
     ledgers, sums = schema.ledger_page, schema.ledger_history
     beside = ledgers.outerjoin(sums, ledgers.c.series_id == sums.c.series_id)
     fine = (
@@ -51,7 +55,7 @@ def read_history(
         ],
         journal=[(row.facts, row.counts) for row in rows(schema.journal)],
         alerts=[_claimed(row) for row in rows(schema.alert)],
-        incidents=[incident_of(row) for row in rows(schema.incident)],
+        incidents=[incident_of(row) for row in connection.execute(still_open)],
     )
 
 

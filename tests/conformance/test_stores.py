@@ -5,16 +5,17 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from slo.model import HOUR, MINUTE
+from slo.model import BUCKET_MS, HOUR, MINUTE
 from slo.notice import Action, Channel
 from slo.verdict import Verdict
 from streams import pages
 from streams.evaluate import Evaluator
+from streams.frontier import Frontier, Saved
 from streams.partition import partition_of
 from streams.reading import views
 from streams.store import FencedError, PlacementError, WrongTopicError
 from tests.fleet import PLAN
-from tests.streams.bench import LAG, ROWS, T0, TOPICS, Bench, batch, broken, cell
+from tests.streams.bench import EVENT, LAG, ROWS, T0, TOPICS, Bench, batch, broken, cell
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
@@ -134,6 +135,71 @@ def test_an_input_of_ours_that_gives_no_mark_is_unknown_not_bad(bench):
     }
     back = bench.apply(batch(T0 + 6 * MINUTE, []), clock_ms=8_000)
     assert ("lag", "unknown", "ok") in {(c.slo, c.from_, c.to) for c in back}
+
+
+def test_old_rows_of_a_table_that_was_not_read_before_blame_nobody(bench):
+    for n in range(60):
+        at = T0 + n * BUCKET_MS
+        bench.apply(batch(at, [cell(EVENT, at, float(at))]))
+    old = T0 - 7 * 24 * HOUR
+    assert bench.apply(batch(T0 + HOUR // 6, [cell(EVENT, old, float(old))])) == []
+    assert [line for line in bench.dump(T0 + HOUR) if line.endswith("\t0\t1")] == []
+
+
+def test_a_start_on_an_old_row_judges_hours_not_the_week(bench):
+    old = T0 - 7 * 24 * HOUR
+    bench.apply(batch(T0, [cell(EVENT, old, float(old)), cell(EVENT, T0, float(T0))]))
+    bench.apply(batch(T0 + MINUTE, [cell(EVENT, T0 + MINUTE, float(T0 + MINUTE))]))
+    assert len(bench.dump(T0 + HOUR)) < 7 * 60
+
+
+def test_another_definition_of_an_slo_begins_a_history_of_its_own(bench):
+    broken(bench, 60, 30, 80)
+    slower = replaced(PLAN, "lag", threshold=9.0)
+    bench.evaluator = Evaluator(slower, bench.store, TOPICS)
+    bench.evaluator.assigned()
+    (lag,) = [v for v in bench.evaluator.views() if v.series.slo.name == "lag"]
+    assert (lag.now_known.total, lag.status.observed) == (0, False)
+    bench.restart()
+    (lag,) = [v for v in bench.evaluator.views() if v.series.slo.name == "lag"]
+    assert lag.now_known.total == 80, "the old definition finds its own again"
+
+
+def replaced(plan, name: str, **indicator):
+    """The plan with another indicator for one SLO."""
+    return msgspec.structs.replace(
+        plan,
+        series=tuple(
+            msgspec.structs.replace(
+                one,
+                slo=msgspec.structs.replace(
+                    one.slo,
+                    indicator=msgspec.structs.replace(one.slo.indicator, **indicator),
+                ),
+            )
+            if one.slo.name == name
+            else one
+            for one in plan.series
+        ),
+    )
+
+
+def test_a_counter_survives_two_restarts(bench):
+    bench.apply(batch(T0 + HOUR, [cell(LAG, T0 + n * MINUTE, 0.2) for n in range(5)]))
+    bench.restart()
+    bench.apply(batch(T0 + HOUR, [], [(ROWS, T0, 1, 1)]))  # a checkpoint without it
+    bench.restart()
+    (lag,) = [v for v in bench.evaluator.views() if v.series.slo.name == "lag"]
+    assert lag.first_known.total == 5
+
+
+def test_history_waits_for_a_cluster_that_is_behind():
+    frontier = Frontier(TOPICS, ["orders", "returns"])
+    ahead = Saved([], {}, {"orders": T0 + HOUR, "returns": T0})
+    frontier.restore(ahead)
+    assert (frontier.oldest(), frontier.latest()) == (T0, T0 + HOUR)
+    frontier.restore(Saved([], {}, {"orders": T0 + 99 * 24 * HOUR, "returns": T0}))
+    assert frontier.oldest() == T0 + 96 * 24 * HOUR, "but not for ever"
 
 
 # -- the fence --------------------------------------------------------------------

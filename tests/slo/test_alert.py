@@ -53,6 +53,13 @@ def test_what_a_verdict_does_to_an_alert(before, verdict, what, level):
         assert after == Alert("x/a", level, T0, tier, str(verdict))
 
 
+def test_a_page_ends_where_only_a_ticket_is_unknown():
+    unsure = replace(status(UNKNOWN, "ticket-slow"), might_page=False)
+    after, did = step(alert(PAGE), unsure)
+    assert (did, after.level, after.tier) == (Step.DEESCALATE, TICKET, "ticket-slow")
+    assert step(alert(TICKET), unsure) == (alert(TICKET), Step.NONE)
+
+
 def test_another_tier_of_one_level_moves_the_alert_and_keeps_its_beginning():
     after, did = step(alert(PAGE), status(PAGE, "page-slow"))
     assert did is Step.MOVE

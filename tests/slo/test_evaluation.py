@@ -299,9 +299,14 @@ def test_events_are_covered_while_their_input_was_read():
 
 def test_an_input_of_ours_without_a_mark_is_our_fault_and_unknown():
     fault = "our own ingest gave no mark of cloudwatch[0] for 7s"
-    for stretches in ([], [(30, "bad")]):
+    for stretches in ([], [(1, "bad")], [(30, "good")]):
         status = verdict(LAG, *stretches, stale=fault)
         assert (status.verdict, status.tier, status.reason) == (UNKNOWN, "", fault)
+
+
+def test_what_is_bad_enough_by_itself_pages_though_an_input_of_ours_is_silent():
+    fault = "our own ingest gave no mark of orders.t[0] for 7s"
+    assert verdict(LAG, (30, "bad"), stale=fault).verdict is PAGE
 
 
 def test_bad_enough_though_all_that_is_missing_were_good_pages_all_the_same():
