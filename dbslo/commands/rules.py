@@ -1,5 +1,6 @@
 """`dbslo rules`: Prometheus alert rules for the same SLOs."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -38,14 +39,26 @@ def command(
     if out is None:
         click.echo(text, nl=False)
     elif check:
-        current = out.exists() and out.read_text(encoding="utf-8") == text
-        if not current:
-            output.complain(f"{out} is not current; run `dbslo rules --out {out}`")
+        found = out.read_text(encoding="utf-8") if out.exists() else ""
+        if found != text:
+            where = first_difference(found, text)
+            output.complain(
+                f"{out} is not current ({where}): run `dbslo rules --out {out}`"
+            )
             raise SystemExit(1)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
         output.say(f"wrote {out}")
+
+
+def first_difference(found: str, wanted: str) -> str:
+    """Where a file first differs from what it should say."""
+    pairs = zip_longest(found.splitlines(), wanted.splitlines())
+    for number, (is_, should) in enumerate(pairs, 1):
+        if is_ != should:
+            return f"line {number} is {is_!r}, should be {should!r}"
+    return "at its end"
 
 
 def addresses(settings: Settings) -> Addresses:
