@@ -7,7 +7,6 @@ same verb: `recount` a slot.
 
 from collections.abc import Iterable
 from math import inf
-from typing import Protocol
 
 import msgspec
 
@@ -38,18 +37,6 @@ class Recounted(msgspec.Struct, frozen=True, gc=False):
     counts: Counts
     events: Counts
     clamped: bool = False
-
-
-class Recount(Protocol):
-    """Facts in, counts out, for one series."""
-
-    step_ms: int
-
-    def recount(self, slot: int, judged_ms: int) -> Recounted | None:
-        """The counts of a slot; None where the facts say nothing.
-
-        `judged_ms`: freshness is judged for buckets that end by then.
-        """
 
 
 class ThresholdRecount:
