@@ -1,8 +1,9 @@
 """The store: facts, counts, alerts, outbox and offset, in SQL."""
 
-from streams.store.core import PlacementError, Store, id_of
-from streams.store.engine import UNAVAILABLE, SchemaError
+from streams.store.core import Store, id_of
+from streams.store.engine import UNAVAILABLE
 from streams.store.outbox import Letter
+from streams.store.placing import PlacementError
 from streams.store.records import (
     Change,
     Checkpoint,
@@ -14,6 +15,7 @@ from streams.store.records import (
     SourceOffset,
 )
 from streams.store.steps import FencedError, WrongTopicError
+from streams.store.upgrade import SchemaError
 
 __all__ = [
     "UNAVAILABLE",

@@ -37,16 +37,18 @@ def id_of(text: bytes) -> int:
 class Store(SqlOutbox):
     """The database behind stage 2. Safe to share between threads.
 
-    `url`: `sqlite:///path` or `postgresql+psycopg://...`. Raises SchemaError where
-    another version wrote it.
+    `url`: `sqlite:///path` or `postgresql+psycopg://...`. Raises SchemaError where a
+    later version wrote it. `lazy`: it is first asked where it is first used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, lazy: bool = False) -> None:
         super().__init__(open_engine(url))
         # SQLite's transactions are snapshots by themselves.
         postgresql = self._engine.dialect.name == "postgresql"
         level = {"isolation_level": "REPEATABLE READ"} if postgresql else {}
         self._snapshots = self._engine.execution_options(**level)
+        if not lazy:
+            self.prepare()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -206,5 +208,5 @@ class Store(SqlOutbox):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A snapshot to read from: no commit shows in its midst."""
-        with self._snapshots.begin() as connection:
+        with self.begun(self._snapshots) as connection:
             yield connection

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     InterfaceError,
@@ -10,8 +10,6 @@ from sqlalchemy.exc import (
     OperationalError,
     TimeoutError,  # noqa: A004 - SQLAlchemy's own, of its pool
 )
-
-from streams.store.schema import SCHEMA_VERSION, meta, metadata
 
 BUSY_MS = 30_000
 """How long a writer waits for another one before it gives up."""
@@ -22,12 +20,8 @@ UNAVAILABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
 """What a store raises that did not answer, whose outcome may be unknown: try again."""
 
 
-class SchemaError(Exception):
-    """The store was written by another version of the schema."""
-
-
 def open_engine(url: str) -> Engine:
-    """An engine with the tables made; raises SchemaError for another version's store.
+    """An engine that has not connected yet.
 
     `url` is explicit: `sqlite:///path` or `postgresql+psycopg://...`.
     """
@@ -38,7 +32,6 @@ def open_engine(url: str) -> Engine:
     else:
         engine = create_engine(url, pool_pre_ping=True)
         event.listen(engine, "connect", _prepare_postgresql)
-    _make_tables(engine)
     return engine
 
 
@@ -65,21 +58,6 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
         cursor.execute(f"SET lock_timeout = {BUSY_MS}")
         cursor.execute(f"SET idle_in_transaction_session_timeout = {BUSY_MS}")
     connection.commit()
-
-
-def _make_tables(engine: Engine) -> None:
-    with engine.execution_options(write=True).begin() as connection:
-        metadata.create_all(connection)
-        row = {"key": "schema", "value": SCHEMA_VERSION}
-        keep(connection, meta, [row])
-        found = connection.execute(
-            select(meta.c.value).where(meta.c.key == "schema")
-        ).scalar_one()
-    if found != SCHEMA_VERSION:
-        raise SchemaError(
-            f"the store has schema {found}, this version reads {SCHEMA_VERSION}:"
-            " use the version that wrote it, or another store"
-        )
 
 
 def _insert(connection: Connection, table: Table) -> Any:

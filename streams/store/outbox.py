@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, func, select, update
 from slo.notice import Claim, Notice
 from streams.store.engine import keep
 from streams.store.schema import outbox
+from streams.store.upgrade import upgrade
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -75,11 +76,32 @@ class SqlOutbox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(write=True)
+        self._ready = False
+
+    def prepare(self) -> None:
+        """Bring the schema up to date, once; the first use does where nobody did.
+
+        Raises SchemaError for a store that is newer than we are.
+        """
+        if not self._ready:
+            try:
+                upgrade(self._engine)
+            except BaseException:
+                self._engine.dispose()
+                raise
+            self._ready = True
+
+    @contextmanager
+    def begun(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction on a schema that is up to date."""
+        self.prepare()
+        with engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that says from its start that it writes."""
-        with self._writer.begin() as connection:
+        with self.begun(self._writer) as connection:
             yield connection
 
     def claim(self, owner: str, now_ms: int, lease_ms: int) -> Claim | None:
@@ -147,7 +169,7 @@ class SqlOutbox:
 
     def letters(self) -> list[Letter]:
         """Every key with its wanted state, by key."""
-        with self._engine.begin() as connection:
+        with self.begun(self._engine) as connection:
             rows = connection.execute(select(outbox).order_by(outbox.c.key)).all()
         return [
             Letter(
@@ -164,7 +186,7 @@ class SqlOutbox:
     def oldest_unsent_ms(self) -> int | None:
         """When the oldest unsent state was queued, epoch ms; None where all is sent."""
         query = select(func.min(outbox.c.queued_ms))
-        with self._engine.begin() as connection:
+        with self.begun(self._engine) as connection:
             oldest: int | None = connection.scalar(
                 query.where(outbox.c.version > outbox.c.settled)
             )

@@ -11,7 +11,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "1"
+REVISIONS = ("0001", "0002")
+"""Every revision under `migrations/versions`, oldest first: those that can be read."""
 
 metadata = MetaData()
 
@@ -34,6 +35,7 @@ progress = Table(
     Column("cluster_id", Text, nullable=False),
     Column("topic_id", Text, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
+    Column("saved_ms", BigInteger, nullable=False, server_default="0"),
 )
 
 journal = Table(

@@ -23,6 +23,7 @@ WANTED = {
     ("dbslo", "incidents"): ".yaml",
     ("dbslo", "examples", "slos"): ".yaml",
     ("dashboards", "generated"): ".json",
+    ("streams", "store", "migrations", "versions"): ".py",
 }
 for (package, *folders), ending in WANTED.items():
     folder = files(package).joinpath(*folders)

@@ -1,0 +1,1 @@
+"""The revisions of the schema, as Alembic runs them."""
