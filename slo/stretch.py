@@ -6,7 +6,7 @@ Every comparison is between integers, none is rounded before.
 import msgspec
 
 from slo.ledger import SeriesLedger
-from slo.model import BUCKET_MS, DAY, HOUR, MILLIONTHS, SLO, Budgeting, SliKind
+from slo.model import BUCKET_MS, HOUR, MILLIONTHS, MINUTE, SLO, Budgeting, SliKind
 from slo.verdict import WindowStatus
 
 Ratio = tuple[int, int]
@@ -24,15 +24,26 @@ def step_ms(slo: SLO) -> int:
     return slo.slice_ms if slo.sliced else BUCKET_MS
 
 
+_EDGES = (
+    (6 * HOUR, 0),  # hot time is counted slice by slice in the longest of these
+    (30 * HOUR - 1, 10 * MINUTE),
+    (180 * HOUR - 1, HOUR),
+)
+"""(windows up to this length, the resolution of their edge), in ms."""
+
+
 def grain_ms(slo: SLO, window_ms: int) -> int:
     """The resolution of a window's edge: it holds what began since a multiple of this.
 
-    A bucket or slice. For windows longer than a day a whole hour, so that older hours
-    can be kept as one row each: of what is older than the window, at most an hour
-    counts, less than 1/24 of it.
+    A bucket or slice for windows up to 6 h, ten minutes below 30 h, an hour below
+    7.5 d, six hours beyond: never more than 1/30 of the window, so that older buckets
+    can be kept as one row each. Of what is older than the window, at most that counts.
     """
     step = step_ms(slo)
-    return max(step, HOUR) if window_ms > DAY else step
+    for longest, grain in _EDGES:
+        if window_ms <= longest:
+            return max(step, grain)
+    return max(step, 6 * HOUR)
 
 
 class Stretch(msgspec.Struct, frozen=True, gc=False):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from slo.evaluation import Timing
-from slo.model import DAY, HOUR, MILLIONTHS, Budgeting, Series, SliKind, Urgency
+from slo.model import DAY, HOUR, MILLIONTHS, MINUTE, Budgeting, Series, SliKind, Urgency
 from slo.policy import Policy, Tier
 
 Buckets = dict[int, tuple[int, int, int, int]]
@@ -72,8 +72,7 @@ def window(series: Series, buckets: Buckets, end: int, length: int) -> Seen:
     step = slo.slice_ms if slo.sliced else 10_000
     span = -(-length // step) * step
     edge = end - span
-    if length > DAY:
-        edge = edge // HOUR * HOUR
+    edge = edge // resolution(length) * resolution(length)
     inside = [row for start, row in buckets.items() if start >= edge]
     good, total, events_good, events_total = map(
         sum, zip(*inside, strict=True) if inside else [()] * 4
@@ -105,6 +104,15 @@ def window(series: Series, buckets: Buckets, end: int, length: int) -> Seen:
         Fraction(events_total) - events_good,
         guard_total,
     )
+
+
+def resolution(length: int) -> int:
+    """To what the edge of a window is rounded down: at most 1/30 of it."""
+    if length <= 6 * HOUR:
+        return 1
+    if length < 30 * HOUR:
+        return 10 * MINUTE
+    return HOUR if length < 7.5 * DAY else 6 * HOUR
 
 
 def heat(buckets: Buckets, begin: int, slot: int, limit: Fraction) -> int:

@@ -19,6 +19,7 @@ from slo.model import (
     SliKind,
     Urgency,
 )
+from slo.names import duration
 from slo.policy import DEFAULT
 from slo.verdict import Verdict
 from tests.slo.made import MINUTELY, STEADY, T0, fill, series_of, status_at
@@ -413,22 +414,32 @@ def test_a_window_shorter_than_a_slice_holds_the_newest_slice():
     assert status.windows["5m"].coverage == 1
 
 
-def test_windows_longer_than_a_day_begin_on_a_whole_hour():
-    for window, minutes, counts in (
-        ("1d", 0, 0),
-        ("3d", 0, 1),
-        ("3d", 59, 1),
-        ("3d", 60, 0),
-        ("30d", 59, 1),
-        ("30d", 60, 0),
-    ):
-        length = {"1d": DAY, "3d": 3 * DAY, "30d": 30 * DAY}[window]
+@pytest.mark.parametrize(
+    ("window_ms", "edge_ms"),
+    [
+        (6 * HOUR, MINUTE),
+        (7 * HOUR, 10 * MINUTE),
+        (DAY, 10 * MINUTE),
+        (30 * HOUR, HOUR),
+        (3 * DAY, HOUR),
+        (7 * DAY, HOUR),
+        (7 * DAY + 12 * HOUR, 6 * HOUR),
+        (30 * DAY, 6 * HOUR),
+    ],
+)
+def test_a_bucket_leaves_a_window_late_by_less_than_a_thirtieth_of_it(
+    window_ms, edge_ms
+):
+    assert edge_ms * 30 <= window_ms
+    series = series_of(period_ms=window_ms)
+    begin = T0 // DAY * DAY
+    for late_ms, bad in ((0, 1), (edge_ms - MINUTE, 1), (edge_ms, 0)):
+        end = begin + window_ms + late_ms
         ledger = SeriesLedger()
-        ledger.put(T0, Counts(0, 1))
-        end = T0 + length + minutes * MINUTE + (MINUTE if window == "1d" else 0)
+        ledger.put(begin, Counts(0, 1))
         ledger.put(end - MINUTE, Counts(1, 1))
-        found = status_at(LAG, ledger, end).windows[window]
-        assert found.total - found.good == counts, (window, minutes)
+        found = status_at(series, ledger, end).windows[duration(window_ms)]
+        assert found.total - found.good == bad, late_ms
 
 
 def test_the_hour_at_the_edge_covers_no_more_than_all():
