@@ -6,13 +6,7 @@ from typing import Final
 import msgspec
 
 from slo.inventory import PSEUDO_LABELS
-from slo.model import (
-    SLO,
-    Entry,
-    Feed,
-    Place,
-    Series,
-)
+from slo.model import SLO, Entry, Feed, Place, Series
 from slo.names import duration
 from slo.reading import nearest
 from slo.resources import (
@@ -23,6 +17,7 @@ from slo.resources import (
     Resource,
     ResourceKind,
 )
+from slo.spanning import spanning
 from slo.specification import Specified
 
 _PLURALS: Final = {
@@ -66,7 +61,7 @@ def expand(specified: Sequence[Specified], inventory: Inventory) -> tuple[Series
         _refuse_same_keys(one, fed)
         _refuse_empty_slices(one, fed)
         _warn_of_idleness(one, fed)
-        series.extend(fed)
+        series.extend(spanning(one.slo, fed) if one.slo.across else fed)
     return tuple(series)
 
 

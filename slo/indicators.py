@@ -1,5 +1,6 @@
 """Indicators: which SLI a specification means, and on which resources."""
 
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -17,6 +18,12 @@ _FORM: Final = (
 _COUNTED: Final = (Part.GOOD, Part.BAD, Part.TOTAL)
 
 
+class Across(StrEnum):
+    """What one series of an SLO may span."""
+
+    CLUSTERS = "clusters"
+
+
 class Indicator(msgspec.Struct, frozen=True):
     """What is measured, and on which resources.
 
@@ -25,6 +32,7 @@ class Indicator(msgspec.Struct, frozen=True):
 
     entry: Entry
     selector: dict[str, str]
+    across: bool
     source: Fields
 
 
@@ -67,9 +75,9 @@ def _raw(metric: Fields, name: str, catalogue: Catalogue) -> Indicator | None:
         return None
     own = spec.has("metric") and not spec.has("sli")
     entry = own_threshold(spec, name) if own else _of_catalogue(spec, catalogue)
-    selector = _selector(spec)
+    selector, across = _selector(spec), _across(spec)
     spec.close()
-    return Indicator(entry, selector, spec) if entry is not None else None
+    return Indicator(entry, selector, across, spec) if entry is not None else None
 
 
 def _of_catalogue(spec: Fields, catalogue: Catalogue) -> Entry | None:
@@ -110,11 +118,12 @@ def _counted(metric: Fields, name: str) -> Indicator | None:
     if any(selector != selectors[0] for selector in selectors):
         reason = "has another selector than good or bad"
         metric.fault("total", reason, "Write the selector once")
+    across = True in {_across(spec) for spec in specs.values()}
     for spec in specs.values():
         spec.node("selector")
         spec.close()
     source = next(iter(specs.values()))
-    return Indicator(entry, selectors[0] if selectors else {}, source)
+    return Indicator(entry, selectors[0] if selectors else {}, across, source)
 
 
 def _metric_source(metric: Fields, part: str) -> Fields | None:
@@ -138,6 +147,11 @@ def _metric_source(metric: Fields, part: str) -> Fields | None:
     spec = source.required_fields("spec", _FORM)
     source.close()
     return spec
+
+
+def _across(spec: Fields) -> bool:
+    """Whether all that the selector matches is one series, instead of one each."""
+    return spec.choice("across", Across, None) is not None
 
 
 def _selector(spec: Fields) -> dict[str, str]:

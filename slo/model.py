@@ -203,6 +203,7 @@ class SLO(msgspec.Struct, frozen=True):
     budgeting: Budgeting
     urgency: Urgency
     selector: dict[str, str] = {}
+    across: bool = False  # one series over all that the selector matches
     slice_ms: int = MINUTE
     slice_target: Fraction = Fraction(1)
     period_ms: int = 30 * DAY
@@ -222,17 +223,40 @@ class SLO(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One SLO on one resource: what the ledger counts and the alert is about."""
+    """One SLO on one resource: what the ledger counts and the alert is about.
+
+    Where an SLO spans clusters, its one series has `members`, whose counts it adds
+    up. They are counted on its behalf and never judged: `part_of` is its cluster.
+    """
 
     slo: SLO
     resource: Resource
     cluster: Cluster
     feeds: tuple[Feed, ...]  # those of the indicator that fit engine and resource
+    members: tuple["Series", ...] = ()
+    part_of: str = ""
 
     @property
     def key(self) -> str:
         """`<slo>/<resource>`, the name of the series in ledger, dump and alert."""
-        return f"{self.slo.name}/{self.resource.name}"
+        within = f"{self.part_of}/" if self.part_of else ""
+        return f"{within}{self.slo.name}/{self.resource.name}"
+
+    @property
+    def home(self) -> str:
+        """The cluster in whose partition it is counted."""
+        return self.part_of or self.cluster.name
+
+    @property
+    def facts_key(self) -> str:
+        """How routes and facts name the resource; members have facts of their own."""
+        key = self.resource.key
+        return f"{self.part_of}/{key}" if self.part_of else key
+
+    @property
+    def counted(self) -> tuple["Series", ...]:
+        """The series whose facts are counted: itself, or its members."""
+        return self.members or (self,)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -5,13 +5,14 @@ repetition of what came in. Each kind of SLI has one small class with the
 same verb: `recount` a slot.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 
 import msgspec
 
 from slo.facts import Deltas
 from slo.feeds import FeedReading, Reading
+from slo.ledger import SeriesLedger
 from slo.measure import Measured, budgeted, ratio, threshold
 from slo.model import (
     BUCKET_MS,
@@ -23,6 +24,7 @@ from slo.model import (
     Series,
     SliKind,
 )
+from slo.stretch import step_ms
 
 SKEW_MS = MINUTE
 """How far a source's clock may run ahead of arrival; stage 1 refuses more."""
@@ -207,7 +209,27 @@ class RowsRecount:
         return Recounted(Counts(good, total), Counts(good, total))
 
 
-AnyRecount = ThresholdRecount | RatioRecount | FreshnessRecount | RowsRecount
+class SumRecount:
+    """What the members of a series that spans clusters have counted, added up."""
+
+    def __init__(self, series: Series, members: Sequence[SeriesLedger]) -> None:
+        self.step_ms = step_ms(series.slo)
+        self._members = members
+
+    def recount(self, slot: int, judged_ms: int) -> Recounted | None:
+        """The sums of the members that have anything in the slot."""
+        del judged_ms
+        start = slot * self.step_ms
+        windows = [one.window(start, start + self.step_ms) for one in self._members]
+        counts = sum((one.counts for one in windows), Counts())
+        if not counts.total:
+            return None
+        return Recounted(counts, sum((one.events for one in windows), Counts()))
+
+
+AnyRecount = (
+    ThresholdRecount | RatioRecount | FreshnessRecount | RowsRecount | SumRecount
+)
 
 
 def counts_rows(series: Series) -> bool:

@@ -174,6 +174,7 @@ def _slo(found: Written, indicators: _Indicators, policy: Policy) -> Specified |
         display_name=display_name,
         labels=labels,
         selector=indicator.selector,
+        across=indicator.across,
         revision=_revision(found.node, text),
     )
     return Specified(slo, indicator.source)

@@ -20,7 +20,8 @@ from slo.model import BUCKET_MS
 from slo.plan import Plan
 from slo.verdict import Incident, VerdictChange
 from streams.batch import Batch
-from streams.frontier import Frontier
+from streams.frontier import Frontier, spans_of
+from streams.homes import placement
 from streams.image import Image
 from streams.pages import (
     CHECKPOINT_BYTES,
@@ -75,10 +76,11 @@ class Evaluator:
         self._lock = RLock()
         mine = [s for s in plan.series if self._mine(s.cluster.name)]
         self._clusters = sorted({series.cluster.name for series in mine})
+        self._placement = placement(mine, partition)
         self._watch = Watch(mine, plan.policy)
         self._image: Image | None = None
         self._progress = Progress(partition, 0, 0)
-        self._frontier = Frontier(topics, self._clusters)
+        self._frontier = Frontier(topics, self._clusters, spans_of(plan, topics))
         self._grid: dict[str, int] = {}
         self._stale: dict[str, str] = {}
         self._orphans = Orphans((), ())
@@ -98,11 +100,11 @@ class Evaluator:
         """Take the fence and load the image; the next offset to read.
 
         Raises WrongTopicError where the store knows another topic, PlacementError
-        where a cluster with history would move.
+        where a cluster or resource with history would move.
         """
         with self._lock:
             self._image = None
-            self.store.place(dict.fromkeys(self._clusters, self.partition))
+            self.store.place(self._placement)
             self._progress = self.store.take(self.partition, cluster_id, topic_id)
             self._load()
             self._checkpoint_ms = self._saved_ms = clock_ms
@@ -212,7 +214,7 @@ class Evaluator:
         changed = image.settle()
         due = {cluster for cluster in moved if self._grid_reached(cluster)}
         due |= {
-            image.series[key].series.cluster.name
+            image.series[key].series.home
             for key, rows in changed.items()
             if any(good != total for _, good, total, _, _ in rows)
         }
@@ -276,12 +278,9 @@ class Evaluator:
             if self._image is None:
                 return []
             return [
-                view(
-                    state,
-                    self.plan.policy,
-                    self._frontier.now(state.series.cluster.name) or 0,
-                )
-                for state in self._image.series.values()
+                view(state, self.plan.policy, self._frontier.now(cluster) or 0)
+                for cluster, states in self._image.by_cluster.items()
+                for state in states
             ]
 
     @property

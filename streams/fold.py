@@ -149,6 +149,46 @@ class Track:
         self.deltas.clear()
 
 
+class Fork(Track):
+    """A track whose statements go to further partitions, too: of SLOs that span them."""
+
+    __slots__ = ("others",)
+
+    others: tuple[Track, ...]
+
+    def state(
+        self,
+        start_ms: int,
+        arrival_ms: int,
+        samples: float,
+        total: float,
+        low: float,
+        high: float,
+    ) -> None:
+        """As Track.state."""
+        super().state(start_ms, arrival_ms, samples, total, low, high)
+        for other in self.others:
+            other.state(start_ms, arrival_ms, samples, total, low, high)
+
+    def hold(self, cell: Fact, arrival_ms: int) -> None:
+        """As Track.hold."""
+        super().hold(cell, arrival_ms)
+        for other in self.others:
+            other.hold(cell, arrival_ms)
+
+    def count(self, bucket_ms: int, good: int, total: int) -> None:
+        """As Track.count."""
+        super().count(bucket_ms, good, total)
+        for other in self.others:
+            other.count(bucket_ms, good, total)
+
+    def make_room(self) -> Page:
+        """As Track.make_room."""
+        for other in self.others:
+            other.make_room()
+        return super().make_room()
+
+
 class Fold:
     """All tracks, and the batches in the making, for each output partition."""
 
@@ -173,9 +213,20 @@ class Fold:
             return TOO_MANY_TAG_SETS
         self._tag_sets[key[:2]] = sets + 1
         route = Route(want.resource, want.signal, tags, period_ms)
-        pages = self._pages[want.partition]
-        found = self._tracks[key] = Track(want, route, pages, self._holding, turn)
+        found = self._tracks[key] = self._new(want, route, turn)
         return found
+
+    def _new(self, want: Want, route: Route, turn: int) -> Track:
+        kind = Fork if want.also else Track
+        track = kind(want, route, self._pages[want.partition], self._holding, turn)
+        if isinstance(track, Fork):
+            track.others = tuple(
+                self._new(
+                    also, msgspec.structs.replace(route, resource=also.resource), turn
+                )
+                for also in want.also
+            )
+        return track
 
     def make_room(self) -> None:
         """Begin new pages where the present ones are full; between a slab's pieces."""

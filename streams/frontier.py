@@ -6,11 +6,13 @@ where a database falls silent.
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from slo.model import DAY, SECOND
 from slo.names import duration
+from slo.plan import Plan
 from streams.batch import Batch
 from streams.topics import Topics
 
@@ -22,6 +24,15 @@ LONGEST_WAIT_MS = 3 * DAY
 
 Input = tuple[str, int]
 """(topic, partition) of a source."""
+
+
+def spans_of(plan: Plan, topics: Topics) -> dict[str, list[str]]:
+    """The clusters behind each SLO that spans some, by the name it has as a cluster."""
+    return {
+        series.home: sorted({topics.prefixes[p] for p in series.cluster.cdc_prefixes})
+        for series in plan.series
+        if series.members
+    }
 
 
 class Saved(msgspec.Struct, frozen=True, array_like=True):
@@ -42,12 +53,19 @@ class Frontier:
         "_nows",
         "_of_cluster",
         "_since",
+        "_spans",
         "_times",
         "_topics",
     )
 
-    def __init__(self, topics: Topics, clusters: Iterable[str]) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        clusters: Iterable[str],
+        spans: Mapping[str, Iterable[str]] = MappingProxyType({}),
+    ) -> None:
         self._topics = topics
+        self._spans = spans
         self._times: dict[Input, int] = {}
         self._heard: dict[Input, int] = {}
         self._inputs: dict[str, int] = {}
@@ -123,7 +141,9 @@ class Frontier:
     def _match(self) -> None:
         shared, own = self._topics.by_cluster(self._inputs)
         for cluster in self._of_cluster:
-            self._of_cluster[cluster] = [*shared, *own.get(cluster, ())]
+            parts = self._spans.get(cluster, (cluster,))
+            private = [one for part in parts for one in own.get(part, ())]
+            self._of_cluster[cluster] = [*shared, *private]
         if self._clock_ms is not None:  # an input is missed from its appearance on
             for topic, partitions in self._inputs.items():
                 for number in range(partitions):

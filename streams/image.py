@@ -78,14 +78,20 @@ class Image:
         self._wanted: dict[tuple[str, str], list[_Wanted]] = {}
         self._tag_sets: dict[tuple[str, str], int] = {}
         for series in plan.series:
-            if mine(series.cluster.name):
-                self._want(SeriesState(series, fetch_ledger))
+            if mine(series.home):
+                members = [SeriesState(one, fetch_ledger) for one in series.members]
+                for member in members:  # before what adds them up
+                    self._want(member)
+                whole = SeriesState(series, fetch_ledger, members)
+                self.by_cluster.setdefault(series.home, []).append(whole)
+                self.series[series.key] = whole
+                if not members:
+                    self._want(whole)
 
     def _want(self, state: SeriesState) -> None:
         series = state.series
         self.series[series.key] = state
-        self.by_cluster.setdefault(series.cluster.name, []).append(state)
-        resource = series.resource.key
+        resource = series.facts_key
         if counts_rows(series):
             key = (resource, rows_signal(series))
             self._wanted.setdefault(key, []).append(_Wanted(state, None, 0, False))

@@ -9,7 +9,7 @@ from slo.model import BUCKET_MS
 from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
 from slo.verdict import Incident, Verdict
-from streams.frontier import Frontier, Saved
+from streams.frontier import Frontier, Saved, spans_of
 from streams.image import RESIDENT_HOURS, Image
 from streams.pages import kept_from, load
 from streams.store import Progress, Store
@@ -38,7 +38,7 @@ def read_partition(
     image = Image(plan, mine, store.fact_page, store.ledger_page)
     history = store.history(progress.partition, RESIDENT_HOURS)
     load(image, history)
-    frontier = Frontier(topics, image.by_cluster)
+    frontier = Frontier(topics, image.by_cluster, spans_of(plan, topics))
     if progress.frontier:
         frontier.restore(msgspec.msgpack.decode(progress.frontier, type=Saved))
     forgotten = kept_from(image, frontier.oldest() or 0)
@@ -46,8 +46,8 @@ def read_partition(
         state.ledger.forget(forgotten)  # its sums may be older than what pages are left
     for cluster, states in image.by_cluster.items():
         now = frontier.now(cluster) or 0
-        for state in states:
-            state.judged_ms = now // BUCKET_MS * BUCKET_MS
+        for one in (one for state in states for one in (*state.members, state)):
+            one.judged_ms = now // BUCKET_MS * BUCKET_MS
     still_open = [one for one in history.incidents if one.resolved_ms is None]
     alerts = [claimed.alert for claimed in history.alerts]
     gone = [

@@ -1,12 +1,12 @@
 """One series in memory: its facts' readings, its ledger, its alert."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from slo.evaluation import Timing
 from slo.feeds import FeedReading
 from slo.ledger import SeriesLedger
 from slo.model import BUCKET_MS, HOUR, MINUTE, Counts, Series
-from slo.recount import FreshnessRecount, recount_of
+from slo.recount import AnyRecount, FreshnessRecount, SumRecount, recount_of
 from slo.saying import seen_last
 from slo.verdict import Alert, Status, Verdict
 from streams.store import id_of
@@ -48,6 +48,8 @@ def definition(series: Series) -> str:
 class SeriesState:
     """One series: its facts' readings, its ledger, its alert."""
 
+    ledger: SeriesLedger
+
     __slots__ = (
         "alert",
         "clamped",
@@ -56,19 +58,31 @@ class SeriesState:
         "id",
         "judged_ms",
         "ledger",
+        "members",
         "recount",
         "series",
         "status",
         "touched",
         "unsaved",
         "verdict",
+        "whole",
     )
 
-    def __init__(self, series: Series, fetch: Fetch) -> None:
+    def __init__(
+        self, series: Series, fetch: Fetch, members: "Sequence[SeriesState]" = ()
+    ) -> None:
         self.series = series
+        self.members = members
+        self.whole: SeriesState | None = None  # what it is a member of
         self.id = number = id_of(f"{series.key}|{definition(series)}".encode())
-        self.feeds = [FeedReading(feed) for feed in series.feeds]
-        self.recount = recount_of(series, self.feeds)
+        self.feeds = [] if members else [FeedReading(feed) for feed in series.feeds]
+        self.recount: AnyRecount
+        if members:
+            self.recount = SumRecount(series, [one.ledger for one in members])
+            for one in members:
+                one.whole = self
+        else:
+            self.recount = recount_of(series, self.feeds)
         self.ledger = SeriesLedger(lambda page: fetch(number, page))
         self.history_page = 0  # the hours before it are summed up in the store
         self.alert = Alert(series.key)
@@ -115,6 +129,8 @@ class SeriesState:
 
     def judge_to(self, now_ms: int) -> None:
         """Time has gone on: buckets of freshness that ended by now are judged."""
+        for member in self.members:
+            member.judge_to(now_ms)
         recount = self.recount
         if not isinstance(recount, FreshnessRecount) or recount.first_ms is None:
             self.judged_ms = max(self.judged_ms, now_ms)
@@ -149,6 +165,8 @@ class SeriesState:
                     (start, counts.good, counts.total, events.good, events.total)
                 )
         self.touched.clear()
+        if self.whole is not None:
+            self.whole.touched.update(row[0] // step for row in changed)
         return changed
 
     def replay(self, rows: Iterable[CountRow]) -> None:

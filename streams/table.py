@@ -42,7 +42,8 @@ class Want(msgspec.Struct, frozen=True, eq=False):
 
     `scale` turns the wire's unit into SI where the wire names none. `rate`: values
     are per second. `period_ms` is the usual length of a cell, 0 for counted rows.
-    `partition` is the observations partition of the resource's cluster.
+    `partition` is the observations partition of the resource's cluster. `also` are
+    those of SLOs that span it: they want the same, in partitions of their own.
     """
 
     resource: str
@@ -52,6 +53,7 @@ class Want(msgspec.Struct, frozen=True, eq=False):
     scale: float
     rate: bool
     bounds: Bounds
+    also: tuple["Want", ...] = ()
 
 
 class Shape(NamedTuple):
@@ -102,12 +104,13 @@ class Table:
         self.wants = 0
         self._partitions = partitions
         faults: list[Fault] = []
-        for (source, metric, _), readers in _readers(plan.series).items():
+        counted = [one for series in plan.series for one in series.counted]
+        for (source, metric, _), readers in _readers(counted).items():
             faults.extend(_conflicts(readers))
             self._add(source, metric, readers)
         if faults:
             raise SpecificationError(tuple(dict.fromkeys(faults)))
-        for series in plan.series:
+        for series in counted:
             self._add_rows(series)
 
     def _add(self, source: str, metric: str, readers: list[_Reader]) -> None:
@@ -124,19 +127,33 @@ class Table:
             self._tagged(metric, resource.kind).wants[resource.name] = want
 
     def _want(self, source: str, metric: str, readers: list[_Reader]) -> Want:
-        self.wants += 1
-        series, _, part = readers[0]
-        return Want(
-            resource=series.resource.key,
+        part = readers[0].part
+        wanted = Want(
+            resource="",
             signal=signal(source, metric),
             period_ms=BUCKET_MS
             if source == CDC
             else min(reader.feed.cadence_ms for reader in readers),
-            partition=partition_of(series.cluster.name, self._partitions),
+            partition=0,
             scale=part.scale,
             rate=part.rate,
             bounds=bounds_of(reader.part for reader in readers),
         )
+        return self._for_each(wanted, [reader.series for reader in readers])
+
+    def _for_each(self, wanted: Want, series: Iterable[Series]) -> Want:
+        """A want of each who has facts of its own, the first with all the others."""
+        clusters = {one.facts_key: one.home for one in series}
+        self.wants += len(clusters)
+        first, *others = (
+            msgspec.structs.replace(
+                wanted,
+                resource=key,
+                partition=partition_of(cluster, self._partitions),
+            )
+            for key, cluster in clusters.items()
+        )
+        return msgspec.structs.replace(first, also=tuple(others)) if others else first
 
     def _shape(self, metric: str, part: Input, kind: ResourceKind) -> Shape:
         names = part.dimensions or DEFAULT_DIMENSIONS[kind]
@@ -168,19 +185,23 @@ class Table:
     def _count_rows(self, series: Series, part: Input) -> None:
         connector = self.connectors.setdefault(series.resource.name, Connector())
         name = rows_signal(series)
-        if any(want.signal == name for _, want in connector.rows):
-            return
-        want = Want(
-            resource=series.resource.key,
+        wanted = Want(
+            resource="",
             signal=name,
             period_ms=0,
-            partition=partition_of(series.cluster.name, self._partitions),
+            partition=0,
             scale=1.0,
             rate=False,
             bounds=bounds_of([part]),
         )
-        limit_ms = int(name.rpartition("/")[2])
-        connector.rows = (*connector.rows, (limit_ms, want))
+        mine = self._for_each(wanted, [series])
+        limit_ms, rows = int(name.rpartition("/")[2]), dict(connector.rows)
+        known = rows.get(limit_ms)
+        if known is None:
+            rows[limit_ms] = mine
+        elif mine.resource not in {want.resource for want in (known, *known.also)}:
+            rows[limit_ms] = msgspec.structs.replace(known, also=(*known.also, mine))
+        connector.rows = tuple(rows.items())
 
     def unknown_resource(self, kind: ResourceKind, name: str) -> None:
         """Remember a name that the inventory does not know; the first 1,000 only."""

@@ -75,7 +75,7 @@ def wanted(plan: Plan, region: str) -> list[Metric]:
 
 def _read_by(plan: Plan, region: str) -> Iterator[tuple[Metric, tuple[str, ...]]]:
     """Every metric that a series reads, with the names of its dimensions."""
-    for series in plan.series:
+    for series in (part for whole in plan.series for part in whole.counted):
         kind, resource = series.resource.kind, series.resource.name
         for feed in series.feeds:
             if feed.source != SOURCE or not _is_in(series.cluster, region):

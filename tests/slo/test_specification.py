@@ -168,6 +168,20 @@ class TestMetricsOfOnesOwn:
             "orders-b",
         ]
 
+    def test_one_series_may_span_clusters(self) -> None:
+        outcome = Outcome(
+            spoilt(COMMITS, "selector: {cluster: orders}", "across: clusters")
+        )
+        assert not outcome.faults
+        (series,) = outcome.series
+        assert series.key == f"{outcome.slo.name}/all"
+        assert series.labels["cluster"] == f"all:{outcome.slo.name}"
+        assert series.labels["env"] == "prod"
+        assert [(one.cluster.name, one.resource.name) for one in series.members] == [
+            ("orders", "orders-a"),
+            ("orders", "orders-b"),
+        ]
+
     def test_a_datadog_rate_with_preferred_names_and_sentinels(self) -> None:
         spelt = spoilt(
             COMMITS,
@@ -265,6 +279,8 @@ REFUSED = {
         LAG, "type: dbslo", "type: Prometheus", "spec.indicator.spec.ratioMetric.raw.metricSource.type", "reads events from Kafka", "type: dbslo"),
     "a share of failures is not read": (
         LAG, "rawType: success", "rawType: failure", "spec.indicator.spec.ratioMetric.rawType", "shares of good", "success"),
+    "a series spans clusters, and nothing else": (
+        LAG, "selector: {cluster: orders}", "across: regions", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.across", "not one of clusters", "clusters"),
     "a selector is a mapping": (
         LAG, "selector: {cluster: orders}", "selector: [orders]", "spec.indicator.spec.ratioMetric.raw.metricSource.spec.selector", "mapping", "env: prod"),
     "a selector that matches nothing has a typing error": (
