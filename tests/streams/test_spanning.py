@@ -154,10 +154,7 @@ def test_its_now_is_that_of_the_slowest_of_its_clusters(walked, tmp_path):
     walk = Walk(store)
     late_ms = END_MS - 10 * BUCKET_MS
     prefixes = list(TOPICS.prefixes)
-    inputs = {"dbslo.raw.cloudwatch": 1, **{f"{p}.public.t": 1 for p in prefixes}}
-    inputs = {t: n for t, n in inputs.items() if TOPICS.is_source(t)} | {
-        topic: 1 for topic in TOPICS.shared
-    }
+    inputs = dict.fromkeys([*TOPICS.shared, *(f"{p}.public.t" for p in prefixes)], 1)
     slow = f"{prefixes[0]}.public.t"
     marks = [Mark(t, 0, 0, late_ms if t == slow else END_MS) for t in inputs]
     for number, batch in walk.ingest.flush(marks, inputs, END_MS).batches:
