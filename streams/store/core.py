@@ -13,6 +13,7 @@ from streams.store import schema
 from streams.store.engine import keep, open_engine
 from streams.store.history import incident_of, read_history
 from streams.store.outbox import SqlOutbox, put_notices
+from streams.store.placing import place
 from streams.store.records import Change, History, Progress, SourceOffset
 from streams.store.steps import (
     drop_told,
@@ -22,10 +23,6 @@ from streams.store.steps import (
     write_extras,
     write_history,
 )
-
-
-class PlacementError(Exception):
-    """A cluster with history would move to another partition."""
 
 
 def id_of(text: bytes) -> int:
@@ -179,28 +176,15 @@ class Store(SqlOutbox):
     # -- placement ---------------------------------------------------------------------
 
     def place(self, partition_of: Mapping[str, int]) -> None:
-        """Record which partition each cluster has, or refuse to move one.
+        """Record where clusters and resources live, or refuse to move any.
 
-        Raises PlacementError, naming every cluster that would move.
+        Raises PlacementError, naming what would move, or while a move is under way.
         """
-        table = schema.placement
-        rows = [{"cluster": c, "partition": p} for c, p in partition_of.items()]
         with self.writing() as connection:
-            keep(connection, table, rows)
-            found = {r.cluster: r.partition for r in connection.execute(select(table))}
-        moved = [
-            f"{cluster} from {found[cluster]} to {wanted}"
-            for cluster, wanted in sorted(partition_of.items())
-            if found[cluster] != wanted
-        ]
-        if moved:
-            raise PlacementError(
-                f"clusters with history would change partition: {', '.join(moved)}."
-                " Keep the number of partitions, or start with an empty store"
-            )
+            place(connection, partition_of)
 
     def placed(self) -> dict[str, int]:
-        """The partition of every cluster that has one."""
+        """The partition of every cluster and resource that has one."""
         with self.reading() as connection:
             rows = connection.execute(select(schema.placement)).all()
         return {row.cluster: row.partition for row in rows}
