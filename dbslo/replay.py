@@ -139,11 +139,12 @@ def judged_until(records: Sequence[Captured]) -> int:
 
 
 def grid(after_ms: int, until_ms: int) -> Iterator[int]:
-    """The points of the 10 s grid in (after, until), long silences cut short.
+    """The points of the 10 s grid from `after` on, before `until`, long silences cut.
 
-    A point equal to `until` waits: records of that very moment belong before it.
+    A point equal to `until` waits: records of that very moment belong before it. It
+    is the next call's, whose `after` it is.
     """
-    point = after_ms // BUCKET_MS * BUCKET_MS + BUCKET_MS
+    point = -(-after_ms // BUCKET_MS) * BUCKET_MS
     cut = after_ms + LONGEST_SILENCE_MS
     while point < until_ms:
         if point > cut and until_ms - point > BUCKET_MS:
