@@ -14,6 +14,7 @@ from streams.store.engine import keep, open_engine
 from streams.store.history import incident_of, read_history
 from streams.store.outbox import SqlOutbox, put_notices
 from streams.store.placing import place
+from streams.store.postgresql import LIMITS, Limits
 from streams.store.records import Change, History, Progress, SourceOffset
 from streams.store.steps import (
     drop_told,
@@ -38,8 +39,10 @@ class Store(SqlOutbox):
     later version wrote it. `lazy`: it is first asked where it is first used.
     """
 
-    def __init__(self, url: str, *, lazy: bool = False) -> None:
-        super().__init__(open_engine(url))
+    def __init__(
+        self, url: str, *, lazy: bool = False, limits: Limits = LIMITS
+    ) -> None:
+        super().__init__(open_engine(url, limits))
         # SQLite's transactions are snapshots by themselves.
         postgresql = self._engine.dialect.name == "postgresql"
         level = {"isolation_level": "REPEATABLE READ"} if postgresql else {}

@@ -11,8 +11,11 @@ from sqlalchemy.exc import (
     TimeoutError,  # noqa: A004 - SQLAlchemy's own, of its pool
 )
 
+from slo.model import SECOND
+from streams.store.postgresql import LIMITS, Limits, bound
+
 BUSY_MS = 30_000
-"""How long a writer waits for another one before it gives up."""
+"""How long a writer of SQLite waits for another one before it gives up."""
 
 Rows = list[dict[str, Any]]
 
@@ -20,7 +23,7 @@ UNAVAILABLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
 """What a store raises that did not answer, whose outcome may be unknown: try again."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, limits: Limits = LIMITS) -> Engine:
     """An engine that has not connected yet.
 
     `url` is explicit: `sqlite:///path` or `postgresql+psycopg://...`.
@@ -30,8 +33,10 @@ def open_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, pool_pre_ping=True)
-        event.listen(engine, "connect", _prepare_postgresql)
+        engine = create_engine(
+            url, pool_pre_ping=True, pool_timeout=limits.answer_ms / SECOND
+        )
+        bound(engine, limits)
     return engine
 
 
@@ -50,14 +55,6 @@ def _begin_sqlite(connection: Connection) -> None:
     # another one writes, whatever the busy time-out: writers say so at the start.
     write = connection.get_execution_options().get("write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    # A paused worker must not hold the fence's row for ever.
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {BUSY_MS}")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = {BUSY_MS}")
-    connection.commit()
 
 
 def _insert(connection: Connection, table: Table) -> Any:

@@ -1,7 +1,7 @@
 """The schema of a store, brought up to date at the start, once, whoever comes first."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect, select, text
 
@@ -35,6 +35,7 @@ def upgrade(engine: Engine) -> None:
         found = revision_of(connection)
         if found != REVISIONS[-1]:
             _run(connection, found)
+    engine.dispose()  # whoever waited for others was given more time than is usual
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -61,6 +62,8 @@ def revision_of(connection: Connection) -> str | None:
 def _alone(connection: Connection) -> None:
     """Wait until nobody else upgrades; SQLite's transaction says so by itself."""
     if connection.dialect.name == "postgresql":
+        bounded: Any = connection.connection.driver_connection
+        bounded.answer_s = 2 * LOCK_SECONDS
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
 
