@@ -1,24 +1,38 @@
-"""Folding: old hours as one row each, read back from the store where it matters.
+"""Folding: old buckets as coarser rows, read back from the store where it matters.
 
-Memory then grows by a row an hour. A folded hour answers every window that begins
-and ends on whole hours; for anything finer, and before a late bucket changes it, its
-page is read back and stays until it is folded again.
+Behind the fine hours a row holds ten minutes for a day, then an hour to the end of the
+eighth, then six hours: as coarse as the edge of a window that long (`slo.stretch`)
+allows. A row answers every window that begins and ends on its edges. For anything
+finer, and before a late bucket changes it, its pages are read back and stay until they
+are folded again.
 """
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from itertools import chain, pairwise
 
-from slo.model import HOUR
+from slo.model import HOUR, MINUTE
 from slo.pages import LedgerPage, unpacked
 from slo.totals import RunningTotals
 
 PAGE_MS = HOUR
 """Buckets are saved, and folded, in pages of this width."""
 
+BLOCK_PAGES = 6
+"""The oldest pages are folded in blocks of this many."""
+
+BLOCK_MS = BLOCK_PAGES * PAGE_MS
+
 ENDLESS_MS = 1 << 62
 
 NEVER = -(ENDLESS_MS // PAGE_MS)
 """A page before all others."""
+
+_TEN_MINUTES = 10 * MINUTE
+
+_MINUTES_PAGES = 24
+_HOURS_PAGES = 174
+"""So many pages behind the fine ones are kept as rows of ten minutes, of an hour."""
 
 
 class LostPageError(Exception):
@@ -31,19 +45,33 @@ class Folding:
     `fetch` reads the saved page of an hour; without it nothing is ever folded.
     """
 
-    __slots__ = ("_fetch", "_totals", "fine_ms", "fine_page", "open")
+    __slots__ = (
+        "_block_page",
+        "_fetch",
+        "_hours_page",
+        "_totals",
+        "fine_ms",
+        "fine_page",
+        "open",
+    )
 
     def __init__(
         self, totals: RunningTotals, fetch: Callable[[int], bytes | None] | None
     ) -> None:
         self._totals = totals
         self._fetch = fetch
-        self.fine_page = NEVER
-        self.fine_ms = NEVER * PAGE_MS
-        self.open: set[int] = set()
+        self.open: AbstractSet[int] = frozenset()
+        self.trust(NEVER)
+
+    def trust(self, page: int, still_open: AbstractSet[int] = frozenset()) -> None:
+        """The hours before an hour number are folded, but those that are still open."""
+        self.fine_page, self.fine_ms = page, page * PAGE_MS
+        self._hours_page = page - _MINUTES_PAGES
+        self._block_page = (page - _HOURS_PAGES) // BLOCK_PAGES * BLOCK_PAGES
+        self.open = still_open
 
     def pages(self, begin: int, end: int) -> Iterator[int]:
-        """The hour numbers in [begin, end) that hold anything."""
+        """The hour numbers in [begin, end) in which a row begins."""
         totals = self._totals
         at = totals.place(begin * PAGE_MS)
         while at < len(totals.starts):
@@ -53,75 +81,120 @@ class Folding:
             yield page
             at = totals.place((page + 1) * PAGE_MS)
 
-    def span(self, page: int) -> tuple[int, int]:
-        """The rows of an hour, as places."""
+    def span(self, begin: int, end: int) -> tuple[int, int]:
+        """The rows of the hours in [begin, end), as places."""
         place = self._totals.place
-        return place(page * PAGE_MS), place((page + 1) * PAGE_MS)
+        return place(begin * PAGE_MS), place(end * PAGE_MS)
 
-    def sums(self, page: int) -> tuple[list[int], list[list[int]]]:
-        """Starts and columns of the hours before an hour number, one row each."""
-        hours = list(self.pages(NEVER, page))
-        rows = [self._totals.between(*self.span(one)) for one in hours]
-        return [one * PAGE_MS for one in hours], [
-            [r[c] for r in rows] for c in range(5)
-        ]
+    def block(self, page: int) -> tuple[int, int]:
+        """The hours [begin, end) that are folded together with one."""
+        if page >= self._block_page:
+            return page, page + 1
+        begin = page // BLOCK_PAGES * BLOCK_PAGES
+        return begin, begin + BLOCK_PAGES
+
+    def _width_ms(self, page: int) -> int:
+        """The width of the rows of a folded hour."""
+        if page >= self._hours_page:
+            return _TEN_MINUTES
+        return PAGE_MS if page >= self._block_page else BLOCK_MS
 
     # -- there -------------------------------------------------------------------
 
     def fold(self, page: int, dirty: AbstractSet[int]) -> None:
         """Fold the hours before an hour number, but what is not saved yet."""
-        if self._fetch is None:
+        if self._fetch is None or (page <= self.fine_page and not self.open):
             return
-        old = {one for one in self.open if one < page}
-        old.update(self.pages(self.fine_page, page))
-        for one in old - dirty:
-            at, upto = self.span(one)
-            if upto > at:
-                self._totals.fold(at, upto, one * PAGE_MS)
-        self.open = (self.open - old) | {one for one in dirty if one < page}
-        self.trust(max(self.fine_page, page))
+        fine = {*self.open, *self.pages(self.fine_page, page)}
+        hours, blocks = self._hours_page, self._block_page
+        self.trust(max(self.fine_page, page), fine)
+        due = chain(
+            fine,
+            self.pages(hours, self._hours_page),
+            self.pages(blocks, self._block_page),
+        )
+        still_open: set[int] = set()
+        for begin, end in sorted({self.block(one) for one in due}):
+            together = range(begin, end)
+            if dirty.isdisjoint(together):
+                self._merge(begin, end)
+                continue
+            for one in together:
+                if one not in fine:
+                    self._read(one, one + 1)
+            still_open.update(together)
+        self.open = still_open or frozenset()
 
-    def trust(self, page: int) -> None:
-        """The hours before an hour number are folded."""
-        self.fine_page, self.fine_ms = page, page * PAGE_MS
+    def _merge(self, begin: int, end: int) -> None:
+        """Make rows of the width that they should have."""
+        totals, width = self._totals, self._width_ms(begin)
+        edges = range(begin * PAGE_MS, end * PAGE_MS + 1, width)
+        places = [totals.place(edge) for edge in edges]
+        kept = [
+            (at, edge)
+            for (at, upto), edge in zip(pairwise(places), edges[:-1], strict=True)
+            if at < upto
+        ]
+        if kept:
+            totals.fold(places[0], places[-1], *zip(*kept, strict=True))
 
-    def forget(self, page: int) -> None:
-        """Drop the hours before an hour number."""
+    def forget(self, page: int) -> int:
+        """Drop the hours before an hour number, or before the block that it is in.
+
+        Returns the first hour that is kept.
+        """
+        page, _ = self.block(page)
         count = self._totals.place(page * PAGE_MS)
         if count:
             self._totals.drop(count)
-        self.open = {one for one in self.open if one >= page}
+        self.open = {one for one in self.open if one >= page} or frozenset()
+        return page
 
     # -- and back ----------------------------------------------------------------
 
     def spread(self, page: LedgerPage) -> None:
         """Put the buckets of an hour in place of what is held of it."""
         number = page.held.first_ms // PAGE_MS
-        at, upto = self.span(number)
+        at, upto = self.span(number, number + 1)
         self._totals.splice(at, upto, page.starts, page.columns)
         if number < self.fine_page:
-            self.open.add(number)
+            self.open |= {number}
 
     def unfold(self, page: int) -> bool:
-        """Read an hour back if it is folded; whether it was.
+        """Read an hour back if it is folded, with its block; whether it was.
 
-        Raises LostPageError where the store's page is not what was folded.
+        Raises LostPageError where the store's pages are not what was folded.
         """
         if page >= self.fine_page or page in self.open:
             return False
-        data = self._fetch(page) if self._fetch else None
-        found = unpacked(data) if data else LedgerPage()
-        self._check(page, found)
-        if found.total:
-            self.spread(found)
-        self.open.add(page)
+        self._read(*self.block(page))
         return True
+
+    def _read(self, begin: int, end: int) -> None:
+        fetch = self._fetch
+        found = [
+            unpacked(data)
+            for page in range(begin, end)
+            if fetch is not None and (data := fetch(page))
+        ]
+        starts = [start for page in found for start in page.starts]
+        columns = [
+            list(chain.from_iterable(some))
+            for some in zip(*(page.all_columns for page in found), strict=True)
+        ] or [[]] * 5
+        at, upto = self.span(begin, end)
+        self._check(begin, self._totals.between(at, upto), [sum(c) for c in columns])
+        if columns[3:] == columns[:2]:
+            columns = columns[:3]
+        self._totals.splice(at, upto, starts, columns)
+        self.open |= set(range(begin, end))
 
     def unfold_from(self, start_ms: int, end_ms: int = ENDLESS_MS) -> None:
         """Read back every folded hour that [start, end) touches."""
         begin = start_ms // PAGE_MS
         if begin < self.fine_page:
-            for page in list(self.pages(begin, -(-end_ms // PAGE_MS))):
+            first, _ = self.block(begin)
+            for page in list(self.pages(first, -(-end_ms // PAGE_MS))):
                 self.unfold(page)
 
     def oldest(self) -> int | None:
@@ -132,17 +205,15 @@ class Folding:
         return starts[0] if starts else None
 
     def cut(self, moment_ms: int) -> None:
-        """Read a folded hour back where a moment lies inside it."""
-        if moment_ms % PAGE_MS:
-            self.unfold(moment_ms // PAGE_MS)
+        """Read a folded row back where a moment lies inside it."""
+        page = moment_ms // PAGE_MS
+        if page < self.fine_page and moment_ms % self._width_ms(page):
+            self.unfold(page)
 
-    def _check(self, page: int, found: LedgerPage) -> None:
-        at, upto = self.span(page)
-        held = self._totals.between(at, upto)
-        stored = tuple(sum(column) for column in found.columns)
-        if held[: len(stored)] != stored:
+    def _check(self, page: int, held: tuple[int, ...], stored: list[int]) -> None:
+        if list(held) != stored:
             raise LostPageError(
                 f"hour {page} of a series was folded as bad, total, buckets {held[:3]},"
-                f" but its page in the store holds {stored[:3]}: discard the image and"
-                " load it again"
+                f" but its page in the store holds {tuple(stored[:3])}: discard the"
+                " image and load it again"
             )

@@ -3,9 +3,9 @@
 A window is the difference of two running totals. Counts are set from facts, so
 setting a bucket twice changes nothing.
 
-Memory: a bucket is a start and three totals, 32 bytes (48 where slices and the events
-behind them differ). `evict` folds an hour that is saved into one such row, so minutes
-over 30 days take 2,300 rows, of which the newest day and two hours are fine.
+Memory: a bucket is a start and three totals, 20 to 32 bytes (28 to 48 where slices and
+the events behind them differ). `evict` folds what is saved into coarser rows, so minutes
+over 30 days take 900 rows, of which the newest seven hours are fine.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +14,20 @@ import msgspec
 
 from slo.folding import ENDLESS_MS, NEVER, PAGE_MS, Folding, LostPageError
 from slo.model import HOUR, Counts
-from slo.pages import packed, unpacked
+from slo.pages import (
+    HistoryPage,
+    packed,
+    packed_history,
+    unpacked,
+    unpacked_history,
+)
 from slo.totals import BadSlot, RunningTotals, Sums
 
 __all__ = ["FINE_MS", "PAGE_MS", "LostPageError", "Row", "SeriesLedger", "Window"]
 
-FINE_MS = 26 * HOUR
-"""What `evict` should leave fine: a day's window, and what its sources may be late."""
+FINE_MS = 7 * HOUR
+"""What `evict` should leave fine: the longest window whose edge is that of a bucket (6 h),
+and what its sources may be late."""
 
 Row = tuple[int, int, int, int, int]
 """(start_ms, good, total, events good, events total); the last two repeat the first
@@ -209,6 +216,24 @@ class SeriesLedger:
         self._folding.unfold_from(start_ms)
         return self._totals.bad_slots(start_ms, slot_ms)
 
+    def running(
+        self, start_ms: int, slot_ms: int
+    ) -> tuple[Sequence[int], list[Sequence[int]]]:
+        """Of the slots that begin at a moment or later: starts, and running totals.
+
+        Totals are of bad and total, before each bucket and after the last.
+        """
+        self._folding.unfold_from(start_ms)
+        totals = self._totals
+        at = totals.place(-(-start_ms // slot_ms) * slot_ms)
+        return totals.starts[at:], [column[at:] for column in totals.columns[:2]]
+
+    @property
+    def sums(self) -> tuple[int, int, int]:
+        """Running totals of bad, total and buckets: a change is their difference."""
+        bad, total, buckets = self._totals.columns[:3]
+        return bad[-1], total[-1], buckets[-1]
+
     def rows(self, start_ms: int = 0, end_ms: int = ENDLESS_MS) -> Iterator[Row]:
         """The buckets that start in [start, end), oldest first."""
         self._folding.unfold_from(start_ms, end_ms)
@@ -225,7 +250,7 @@ class SeriesLedger:
     def page(self, page: int) -> bytes:
         """The buckets of an hour, packed for the store."""
         self._folding.unfold(page)
-        at, upto = self._folding.span(page)
+        at, upto = self._folding.span(page, page + 1)
         gone = [start for start in self._gone if start // PAGE_MS == page]
         totals = self._totals
         return packed(totals.starts[at:upto], totals.values(at, upto), gone)
@@ -243,14 +268,16 @@ class SeriesLedger:
             self.first = first if self.first is None else min(self.first, first)
 
     def forget(self, before_ms: int) -> None:
-        """Drop whole hours that no window serves any more; `first` stays."""
-        page = before_ms // PAGE_MS
-        self._folding.forget(page)
+        """Drop whole hours that no window serves any more; `first` stays.
+
+        Of hours that are folded as one, all or none.
+        """
+        page = self._folding.forget(before_ms // PAGE_MS)
         self.dirty = {one for one in self.dirty if one >= page}
         self._gone = {start for start in self._gone if start // PAGE_MS >= page}
 
     def evict(self, page: int) -> None:
-        """Fold the saved hours before an hour number, one row each.
+        """Fold the saved hours before an hour number, the coarser the older.
 
         The newest hour stays, and so does what is dirty.
         """
@@ -260,35 +287,42 @@ class SeriesLedger:
             self._append_from = max(self._append_from, self._folding.fine_ms)
 
     def history(self, page: int) -> bytes:
-        """The sums of all hours before an hour number, packed for the store.
+        """The rows of all hours before an hour number, packed for the store.
 
         With it, a ledger is loaded without their pages. Save it anew when it is
         `history_dirty`, together with the pages, and clear that; and before pages are
-        dropped that it does not hold.
+        dropped that it does not hold. The hour is not among those folded as one.
         """
+        folding, totals = self._folding, self._totals
         gone = [start for start in self._gone if start // PAGE_MS < page]
-        held = packed(*self._folding.sums(page), gone)
+        upto = totals.place(page * PAGE_MS)
         first = self.first
-        old = first if first is not None and first < page * PAGE_MS else None
-        forgotten = [column[0] for column in self._totals.columns[:2]]
         self._tell(page)
-        return msgspec.msgpack.encode((page, old, forgotten, held))
+        return packed_history(
+            HistoryPage(
+                page,
+                first if first is not None and first < page * PAGE_MS else None,
+                (totals.columns[0][0], totals.columns[1][0]),
+                packed(totals.starts[:upto], totals.values(0, upto), gone),
+                folding.fine_page,
+                {one for one in folding.open if one < page},
+            )
+        )
 
     def restore_history(self, data: bytes) -> int:
-        """Put the sums of old hours back into an empty ledger; the first fine page.
+        """Put the rows of old hours back into an empty ledger; the first fine page.
 
         Pages from that hour number on are to be restored beside it.
         """
-        page, self.first, (bad, total), sums = msgspec.msgpack.decode(
-            data, type=tuple[int, int | None, tuple[int, int], bytes]
-        )
-        held = unpacked(sums)
-        self._totals.begin(bad, total)
+        history = unpacked_history(data)
+        held = unpacked(history.rows)
+        self.first = history.first_ms
+        self._totals.begin(*history.forgotten)
         self._totals.splice(0, 0, held.starts, held.columns)
         self._gone.update(held.gone)
-        self._folding.trust(page)
-        self._tell(page)
-        return page
+        self._folding.trust(history.fine_page, history.open)
+        self._tell(history.page)
+        return history.page
 
     def _tell(self, page: int) -> None:
         """What is set before an hour number from now on has been told already."""

@@ -66,6 +66,12 @@ class LedgerPage(msgspec.Struct, frozen=True, array_like=True):
             return (self.bad, self.total, buckets)
         return (self.bad, self.total, buckets, self.events_bad, self.events_total)
 
+    @property
+    def all_columns(self) -> tuple[list[int], ...]:
+        """All five columns, whether the events differ or not."""
+        columns = self.columns
+        return columns if len(columns) == 5 else (*columns, self.bad, self.total)
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _ledger_decoder = msgspec.msgpack.Decoder(LedgerPage)
@@ -93,6 +99,31 @@ def packed(
 def unpacked(data: bytes) -> LedgerPage:
     """The page of some bytes. Raises msgspec.DecodeError where they are none."""
     return _ledger_decoder.decode(data)
+
+
+class HistoryPage(msgspec.Struct, frozen=True, array_like=True):
+    """The rows of a ledger before the hour number `page`, as they are held.
+
+    `first_ms` is the oldest bucket ever observed, if before it; `forgotten` are bad and
+    total of what was dropped, `rows` a page of the others. Before `fine_page` they are
+    folded, but in the `open` hours.
+    """
+
+    page: int
+    first_ms: int | None
+    forgotten: tuple[int, int]
+    rows: bytes
+    fine_page: int
+    open: set[int]
+
+
+_history_decoder = msgspec.msgpack.Decoder(HistoryPage)
+packed_history = _encode
+
+
+def unpacked_history(data: bytes) -> HistoryPage:
+    """The history of some bytes. Raises msgspec.DecodeError where they are none."""
+    return _history_decoder.decode(data)
 
 
 # -- facts ---------------------------------------------------------------------

@@ -11,6 +11,9 @@ from itertools import accumulate, pairwise
 
 from slo.model import Counts
 
+_MOST = (1 << 31) - 1
+"""What fits in a column of 32 bits, as most totals of a month do."""
+
 Sums = tuple[int, int, int, int, int]
 """(bad, total, buckets, events bad, events total) of a stretch of rows."""
 
@@ -21,7 +24,7 @@ BadSlot = tuple[int, int, int, bool]
 class RunningTotals:
     """Rows by start, in ms; each column holds the sum of all rows before each row.
 
-    A row appended costs an append per column. One that comes late, or changes, also
+    A column takes 4 bytes a row for as long as its sum fits, then 8. A row appended costs an append per column. One that comes late, or changes, also
     moves the totals after it, so it costs as much as there are rows after it.
     """
 
@@ -29,28 +32,51 @@ class RunningTotals:
 
     def __init__(self) -> None:
         self.starts = array("q")
-        self.columns = tuple(array("q", [0]) for _ in range(3))
+        self.columns = tuple(array("i", [0]) for _ in range(3))
 
     def begin(self, bad: int, total: int) -> None:
         """Go on from the totals of rows that were dropped; for empty ones."""
-        self.columns[0][0], self.columns[1][0] = bad, total
+        self.columns = tuple(
+            array("i" if one <= _MOST else "q", [one]) for one in (bad, total, 0)
+        )
 
     def append(self, start_ms: int, bad: int, total: int) -> None:
         """A row of one bucket after all others."""
-        self.starts.append(start_ms)
         columns = self.columns
-        column = columns[0]
-        column.append(column[-1] + bad)
-        column = columns[1]
-        column.append(column[-1] + total)
-        column = columns[2]
-        column.append(column[-1] + 1)
+        try:
+            column = columns[0]
+            column.append(column[-1] + bad)
+            column = columns[1]
+            column.append(column[-1] + total)
+            column = columns[2]
+            column.append(column[-1] + 1)
+        except OverflowError:
+            self._make_room(len(self.starts) + 1, 0, (bad, total, 1))
+            self.append(start_ms, bad, total)
+        else:
+            self.starts.append(start_ms)
 
     def append_events(self, events: Counts) -> None:
         """The events behind the row just appended, where they have columns."""
         bad, total = self.columns[3:]
-        bad.append(bad[-1] + events.total - events.good)
-        total.append(total[-1] + events.total)
+        try:
+            bad.append(bad[-1] + events.total - events.good)
+            total.append(total[-1] + events.total)
+        except OverflowError:
+            more = (events.total - events.good, events.total)
+            self._make_room(len(self.starts), 3, more)
+            self.append_events(events)
+
+    def _make_room(self, size: int, first: int, more: Sequence[int]) -> None:
+        """Give 64 bits to the columns from `first` on that cannot take so much more.
+
+        What was appended beyond `size` totals is taken back.
+        """
+        columns = list(self.columns)
+        for number, by in enumerate(more, first):
+            del columns[number][size:]
+            columns[number] = _wide_enough(columns[number], columns[number][-1] + by)
+        self.columns = tuple(columns)
 
     def split(self) -> None:
         """Give the events columns of their own; until now they were the counts."""
@@ -67,20 +93,18 @@ class RunningTotals:
         elif len(self.columns) == 5:
             sums = (*sums, sums[0], sums[1])
         self.starts[at:upto] = array("q", starts)
-        after = at + len(starts) + 1
-        for column, values in zip(self.columns, sums, strict=True):
-            before = column[upto]
-            column[at : upto + 1] = array("q", accumulate(values, initial=column[at]))
-            by = column[after - 1] - before
-            if by:
-                column[after:] = array("q", [total + by for total in column[after:]])
+        self.columns = tuple(
+            _spliced(column, at, upto, values)
+            for column, values in zip(self.columns, sums, strict=True)
+        )
 
-    def fold(self, at: int, upto: int, start_ms: int) -> None:
-        """Make one row of those in [at, upto), of which there is at least one."""
-        self.starts[at] = start_ms
-        del self.starts[at + 1 : upto]
+    def fold(
+        self, at: int, upto: int, kept: Sequence[int], starts: Sequence[int]
+    ) -> None:
+        """Join the rows in [at, upto): those from one kept row to the next are one."""
+        self.starts[at:upto] = array("q", starts)
         for column in self.columns:
-            del column[at + 1 : upto]
+            column[at:upto] = array(column.typecode, [column[one] for one in kept])
 
     def drop(self, count: int) -> None:
         """Drop the oldest rows; the totals go on from what they came to."""
@@ -149,3 +173,22 @@ class RunningTotals:
                 upto += 1
             yield slot, bad[upto] - bad[low], total[upto] - total[low], joined
             at = upto
+
+
+def _wide_enough(column: "array[int]", last: int) -> "array[int]":
+    """A column that can take a last total, which is its greatest."""
+    return array("q", column) if last > _MOST else column
+
+
+def _spliced(
+    column: "array[int]", at: int, upto: int, values: Sequence[int]
+) -> "array[int]":
+    """A column with other values in [at, upto); the totals after them follow."""
+    by = column[at] + sum(values) - column[upto]
+    column = _wide_enough(column, column[-1] + by)
+    after = at + len(values) + 1
+    kind = column.typecode
+    column[at : upto + 1] = array(kind, accumulate(values, initial=column[at]))
+    if by:
+        column[after:] = array(kind, [total + by for total in column[after:]])
+    return column

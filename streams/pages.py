@@ -2,6 +2,7 @@
 
 import msgspec
 
+from slo.folding import BLOCK_MS
 from slo.ledger import FINE_MS, PAGE_MS
 from slo.model import DAY, HOUR, MINUTE
 from slo.recount import FreshnessRecount
@@ -16,8 +17,15 @@ FACTS_KEPT_MS = 4 * DAY
 LEDGER_MARGIN_MS = DAY
 """Buckets are kept for this long beyond the longest window that reads them."""
 
-HISTORY_PAGES = 6
-"""Old hours are summed up anew once this many more of them have folded."""
+HISTORY_PAGES = 3
+"""Old hours are summed up anew once this many more of them have gone by, ..."""
+
+HISTORY_LEAST = 32
+"""... but of the series only one in so many at each checkpoint, or the turn of an hour
+would write them all, ..."""
+
+HISTORY_LATEST = 24
+"""... unless so many hours have gone by, as in a catch-up."""
 
 CHECKPOINT_BYTES = 64 * 1024 * 1024
 CHECKPOINT_MS = MINUTE
@@ -123,14 +131,19 @@ def checkpoint(image: Image, now_ms: int) -> Checkpoint:
 
 
 def _histories(image: Image, now_ms: int) -> list[tuple[int, int, bytes]]:
-    """The sums of old hours that are not in the store as they should be."""
-    page = (now_ms - FINE_MS) // PAGE_MS
+    """The sums of old hours that are not in the store as they should be.
+
+    The newest whole hour is not summed up: its last buckets are still to come.
+    """
+    newest = now_ms // PAGE_MS - 1
+    room = len(image.series) // HISTORY_LEAST + 1
     found = []
     for state in image.series.values():
-        if state.ledger.first is None:
-            continue
-        if state.ledger.history_dirty or state.history_page + HISTORY_PAGES <= page:
-            state.history_page = page
+        behind = newest - state.history_page
+        due = behind >= HISTORY_PAGES and (room > 0 or behind >= HISTORY_LATEST)
+        if state.ledger.first is not None and (due or state.ledger.history_dirty):
+            room -= 1
+            state.history_page = page = max(newest, state.history_page)
             found.append((state.id, page, state.ledger.history(page)))
     return found
 
@@ -150,7 +163,8 @@ def _row(state: SeriesState) -> SeriesRow:
 def kept_from(image: Image, now_ms: int) -> int:
     """The moment, in ms, before which the store keeps no buckets any more."""
     periods = [state.series.slo.period_ms for state in image.series.values()]
-    return now_ms - max(periods, default=0) - LEDGER_MARGIN_MS
+    oldest = now_ms - max(periods, default=0) - LEDGER_MARGIN_MS
+    return oldest // BLOCK_MS * BLOCK_MS  # what is folded as one goes as one
 
 
 def settled(image: Image, now_ms: int) -> None:
@@ -166,4 +180,5 @@ def settled(image: Image, now_ms: int) -> None:
         state.ledger.dirty.clear()
         state.ledger.history_dirty = False
         state.ledger.forget(forgotten)
-        state.ledger.evict((now_ms - FINE_MS) // PAGE_MS)
+        # Each at a minute of its own, or the turn of an hour would fold them all.
+        state.ledger.evict((now_ms - FINE_MS - state.id % HOUR) // PAGE_MS)

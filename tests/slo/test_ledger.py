@@ -14,8 +14,24 @@ from tests.slo.made import T0
 
 # -- against a plain dict ----------------------------------------------------------
 
-starts = st.integers(0, 4 * 6 - 1).map(lambda number: T0 + number * 10 * MINUTE)
-moments = st.integers(-3, 5 * 12).map(lambda number: T0 + number * 5 * MINUTE)
+BASE = T0 // DAY * DAY
+HOURS = (0, 1, 2, 3, 5, 6, 11, 12, 60, 61, 100, 188, 189, 190, 196)
+"""Hours that hold buckets: side by side in each of the widths that rows may have."""
+
+PAGES = (0, 1, 3, 6, 25, 61, 85, 180, 186, 189, 190, 196, 200, 290, 380)
+"""Hours up to which everything is folded."""
+
+hours = st.sampled_from(HOURS)
+starts = st.builds(
+    lambda hour, number: BASE + hour * HOUR + number * 5 * MINUTE,
+    hours,
+    st.integers(0, 11),
+)
+moments = st.builds(
+    lambda start, minutes: start + minutes * MINUTE,
+    starts,
+    st.sampled_from([0, 2, -60]),
+)
 counts = st.builds(lambda bad, good: Counts(good, good + bad), *[st.integers(0, 3)] * 2)
 
 
@@ -32,7 +48,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.known: dict[int, Counts] = {}
         self.first: int | None = None
         self.revisions = 0
-        self.floor = T0
+        self.floor = BASE
+        self.evicted = 0
         self.forgotten = Counts()
 
     @rule(start=starts, counts=counts, events=st.none() | counts)
@@ -44,10 +61,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.put(start, counts, events) == (before != after)
         self._now_holds(start, before, after)
 
-    @rule(hour=st.integers(0, 3), bad=st.integers(0, 2))
+    @rule(hour=hours, bad=st.integers(0, 2))
     def put_an_hour(self, hour, bad):
-        for number in range(6):
-            self.put(T0 + hour * HOUR + number * 10 * MINUTE, Counts(2 - bad, 2), None)
+        for number in range(12):
+            self.put(BASE + hour * HOUR + number * 5 * MINUTE, Counts(2 - bad, 2), None)
 
     @rule(start=starts)
     def remove(self, start):
@@ -72,11 +89,11 @@ class LedgerMachine(RuleBasedStateMachine):
             self.first = min(self.plain, default=None)
 
     @precondition(lambda self: not self.ledger.dirty)
-    @rule(hours=st.integers(0, 3))
+    @rule(hours=st.sampled_from([0, 6, 12, 60, 186]))
     def forget(self, hours):
         if self.history is not None:
-            hours = min(hours, self.history_page - T0 // PAGE_MS)
-        self.floor = max(self.floor, T0 + hours * HOUR)
+            hours = min(hours, (self.history_page - BASE // PAGE_MS) // 6 * 6)
+        self.floor = max(self.floor, BASE + hours * HOUR)
         self.ledger.forget(self.floor + 10 * MINUTE)
         for start in [start for start in self.plain if start < self.floor]:
             self.forgotten += self.plain.pop(start)[0]
@@ -92,15 +109,18 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.dirty.clear()
         self.ledger.history_dirty = False
 
-    @rule(hours=st.integers(0, 4))
+    @rule(hours=st.sampled_from(PAGES))
     def save_history(self, hours):
         self.save()
-        self.history_page = max(T0 // PAGE_MS + hours, self.floor // PAGE_MS)
+        if self.evicted - hours > 174:
+            hours = hours // 6 * 6
+        self.history_page = max(BASE // PAGE_MS + hours, self.floor // PAGE_MS)
         self.history = self.ledger.history(self.history_page)
 
-    @rule(hours=st.integers(0, 4))
+    @rule(hours=st.sampled_from(PAGES))
     def evict(self, hours):
-        self.ledger.evict(T0 // PAGE_MS + hours)
+        self.evicted = max(self.evicted, hours)
+        self.ledger.evict(BASE // PAGE_MS + hours)
 
     @precondition(lambda self: not self.ledger.dirty)
     @rule(with_history=st.booleans())
@@ -133,7 +153,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(some=st.lists(moments, max_size=4))
     def since_is_the_window_to_the_newest(self, some):
         for moment, sums in zip(some, self.ledger.since(some), strict=True):
-            window = self.ledger.window(moment, T0 + DAY)
+            window = self.ledger.window(moment, T0 + 30 * DAY)
             counts, events = window.counts, window.events
             assert sums[:3] == (counts.bad, counts.total, window.buckets)
             assert sums[3:] == (events.bad, events.total)
@@ -277,10 +297,10 @@ def test_the_newest_hour_and_what_is_not_saved_are_never_folded():
     save(ledger, saved)
     minutes(ledger, 60, 180)
     ledger.evict(T0 // PAGE_MS + 100)
-    assert len(ledger) == 1 + 60 + 60
+    assert len(ledger) == 6 + 60 + 60
     save(ledger, saved)
     ledger.evict(T0 // PAGE_MS + 100)
-    assert len(ledger) == 1 + 1 + 60
+    assert len(ledger) == 6 + 6 + 60
 
 
 def test_nothing_is_folded_that_could_not_be_read_back():
@@ -299,11 +319,11 @@ def test_a_late_bucket_brings_its_hour_back_and_is_folded_again_once_saved():
     save(ledger, saved)
     ledger.evict(T0 // PAGE_MS + 2)
     ledger.put(T0 + 7 * MINUTE, Counts(0, 1))
-    assert len(ledger) == 60 + 1 + 60
+    assert len(ledger) == 60 + 6 + 60
     assert ledger.dirty == {T0 // PAGE_MS}
     save(ledger, saved)
     ledger.evict(T0 // PAGE_MS + 2)
-    assert len(ledger) == 1 + 1 + 60
+    assert len(ledger) == 6 + 6 + 60
     assert ledger.window(0, T0 + DAY).counts == Counts(179, 180)
     assert ledger.last_bad == T0 + 7 * MINUTE
 
@@ -402,9 +422,9 @@ def memory(ledger):
 @pytest.mark.parametrize(
     ("step", "events", "bound"),
     [
-        (MINUTE, None, 80_000),  # 2,300 rows of 32 bytes
-        (MINUTE, Counts(59, 60), 120_000),  # of 48 bytes
-        (10_000, None, 350_000),  # 10,100 rows of 32 bytes
+        (MINUTE, None, 20_000),  # 870 rows of 20 bytes
+        (MINUTE, Counts(59, 60), 28_000),  # of 28 bytes
+        (10_000, None, 75_000),  # 3,300 rows of 20 bytes
     ],
     ids=["minutes", "minutes and their events", "tens of seconds"],
 )
