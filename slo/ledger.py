@@ -10,36 +10,16 @@ over 30 days take 900 rows, of which the newest seven hours are fine.
 
 from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
-
 from slo.folding import ENDLESS_MS, NEVER, PAGE_MS, Folding, LostPageError
 from slo.model import HOUR, Counts
-from slo.pages import (
-    HistoryPage,
-    packed,
-    packed_history,
-    unpacked,
-    unpacked_history,
-)
-from slo.totals import BadSlot, RunningTotals, Sums
+from slo.pages import HistoryPage, packed, unpacked, unpacked_history
+from slo.totals import BadSlot, Row, RunningTotals, Sums, Window
 
 __all__ = ["FINE_MS", "PAGE_MS", "LostPageError", "Row", "SeriesLedger", "Window"]
 
 FINE_MS = 7 * HOUR
 """What `evict` should leave fine: the longest window whose edge is that of a bucket (6 h),
 and what its sources may be late."""
-
-Row = tuple[int, int, int, int, int]
-"""(start_ms, good, total, events good, events total); the last two repeat the first
-two except for slices, where they count what the slice was made of."""
-
-
-class Window(msgspec.Struct, frozen=True, gc=False):
-    """What a window holds: counts, the events behind slices, and how many buckets."""
-
-    counts: Counts
-    events: Counts
-    buckets: int
 
 
 class SeriesLedger:
@@ -191,14 +171,7 @@ class SeriesLedger:
         """The buckets that start in [start, end)."""
         self._folding.cut(start_ms)
         self._folding.cut(end_ms)
-        totals = self._totals
-        at, upto = totals.place(start_ms), totals.place(max(start_ms, end_ms))
-        bad, total, buckets, events_bad, events_total = totals.between(at, upto)
-        return Window(
-            Counts(total - bad, total),
-            Counts(events_total - events_bad, events_total),
-            buckets,
-        )
+        return self._totals.window(*self._totals.span(start_ms, end_ms))
 
     def since(self, moments: Sequence[int]) -> list[Sums]:
         """The sums of the buckets from each moment on, to the newest."""
@@ -237,13 +210,7 @@ class SeriesLedger:
     def rows(self, start_ms: int = 0, end_ms: int = ENDLESS_MS) -> Iterator[Row]:
         """The buckets that start in [start, end), oldest first."""
         self._folding.unfold_from(start_ms, end_ms)
-        totals = self._totals
-        at, upto = totals.place(start_ms), totals.place(max(start_ms, end_ms))
-        bad, total, _, *events = totals.values(at, upto)
-        events_bad, events_total = events or (bad, total)
-        columns = (totals.starts[at:upto], bad, total, events_bad, events_total)
-        for start, b, t, eb, et in zip(*columns, strict=True):
-            yield start, t - b, t, et - eb, et
+        return self._totals.rows(*self._totals.span(start_ms, end_ms))
 
     # -- pages -------------------------------------------------------------------
 
@@ -298,16 +265,14 @@ class SeriesLedger:
         upto = totals.place(page * PAGE_MS)
         first = self.first
         self._tell(page)
-        return packed_history(
-            HistoryPage(
-                page,
-                first if first is not None and first < page * PAGE_MS else None,
-                (totals.columns[0][0], totals.columns[1][0]),
-                packed(totals.starts[:upto], totals.values(0, upto), gone),
-                folding.fine_page,
-                {one for one in folding.open if one < page},
-            )
-        )
+        return HistoryPage(
+            page,
+            first if first is not None and first < page * PAGE_MS else None,
+            (totals.columns[0][0], totals.columns[1][0]),
+            packed(totals.starts[:upto], totals.values(0, upto), gone),
+            folding.fine_page,
+            {one for one in folding.open if one < page},
+        ).packed()
 
     def restore_history(self, data: bytes) -> int:
         """Put the rows of old hours back into an empty ledger; the first fine page.

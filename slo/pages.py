@@ -116,9 +116,12 @@ class HistoryPage(msgspec.Struct, frozen=True, array_like=True):
     fine_page: int
     open: set[int]
 
+    def packed(self) -> bytes:
+        """The history as bytes."""
+        return _encode(self)
+
 
 _history_decoder = msgspec.msgpack.Decoder(HistoryPage)
-packed_history = _encode
 
 
 def unpacked_history(data: bytes) -> HistoryPage:

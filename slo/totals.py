@@ -9,6 +9,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 
+import msgspec
+
 from slo.model import Counts
 
 _MOST = (1 << 31) - 1
@@ -19,6 +21,19 @@ Sums = tuple[int, int, int, int, int]
 
 BadSlot = tuple[int, int, int, bool]
 """(number, bad, total, whether no row lies between it and the bad slot before)."""
+
+
+Row = tuple[int, int, int, int, int]
+"""(start_ms, good, total, events good, events total); the last two repeat the first
+two except for slices, where they count what the slice was made of."""
+
+
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """What a window holds: counts, the events behind slices, and how many buckets."""
+
+    counts: Counts
+    events: Counts
+    buckets: int
 
 
 class RunningTotals:
@@ -117,6 +132,27 @@ class RunningTotals:
     def place(self, moment_ms: int) -> int:
         """The first row that starts at or after a moment."""
         return bisect_left(self.starts, moment_ms)
+
+    def span(self, start_ms: int, end_ms: int) -> tuple[int, int]:
+        """The rows that start in [start, end), as places."""
+        return self.place(start_ms), self.place(max(start_ms, end_ms))
+
+    def window(self, at: int, upto: int) -> Window:
+        """What the rows in [at, upto) hold."""
+        bad, total, buckets, events_bad, events_total = self.between(at, upto)
+        return Window(
+            Counts(total - bad, total),
+            Counts(events_total - events_bad, events_total),
+            buckets,
+        )
+
+    def rows(self, at: int, upto: int) -> Iterator[Row]:
+        """The rows in [at, upto), oldest first."""
+        bad, total, _, *events = self.values(at, upto)
+        events_bad, events_total = events or (bad, total)
+        columns = (self.starts[at:upto], bad, total, events_bad, events_total)
+        for start, b, t, eb, et in zip(*columns, strict=True):
+            yield start, t - b, t, et - eb, et
 
     def between(self, at: int, upto: int) -> Sums:
         """The sums of the rows in [at, upto)."""
