@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 
-import msgspec
-
 from slo.ledger import LostPageError
 from slo.model import BUCKET_MS
 from slo.plan import Plan
@@ -23,24 +21,18 @@ from streams.batch import Batch
 from streams.frontier import Frontier, spans_of
 from streams.homes import placement
 from streams.image import Image
-from streams.pages import (
-    CHECKPOINT_BYTES,
-    CHECKPOINT_MS,
-    checkpoint,
-    counts_entry,
-    facts_entry,
-    settled,
-)
+from streams.pages import counts_entry, facts_entry
 from streams.partition import partition_of
 from streams.reading import read_partition
+from streams.saving import Saving
 from streams.series import CountRow
-from streams.store import Change, Extras, FencedError, Progress, Store
+from streams.store import Change, Extras, FencedError, Progress, RehearsedError, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view
 from streams.watch import Orphans, Told, Watch
 
-FRONTIER_MS = 1_000
-"""The frontier is saved at least this often, by stage 2's clock."""
+GLIMPSE_S = 5.0
+"""A scrape waits no longer than this for a transaction under way."""
 
 
 class NotAssignedError(Exception):
@@ -79,15 +71,13 @@ class Evaluator:
         self._placement = placement(mine, partition)
         self._watch = Watch(mine, plan.policy)
         self._image: Image | None = None
-        self._progress = Progress(partition, 0, 0)
+        self.saved_ms = 0  # when the store was last written to before we took it
+        self._saving = Saving(store, partition)
         self._frontier = Frontier(topics, self._clusters, spans_of(plan, topics))
         self._grid: dict[str, int] = {}
         self._stale: dict[str, str] = {}
         self._orphans = Orphans((), ())
         self._reconciled = True
-        self._journal_bytes = 0
-        self._saved_ms = 0
-        self._checkpoint_ms = 0
 
     def _mine(self, cluster: str) -> bool:
         return partition_of(cluster, self._partitions) == self.partition
@@ -105,16 +95,14 @@ class Evaluator:
         with self._lock:
             self._image = None
             self.store.place(self._placement)
-            self._progress = self.store.take(self.partition, cluster_id, topic_id)
-            self._load()
-            self._checkpoint_ms = self._saved_ms = clock_ms
-            self._journal_bytes = CHECKPOINT_BYTES if self._progress.next else 0
-            return self._progress.next
+            taken = self.store.take(self.partition, cluster_id, topic_id)
+            self.saved_ms = taken.saved_ms
+            self._load(taken)
+            self._saving.begin(taken, clock_ms)
+            return taken.next
 
-    def _load(self) -> None:
-        found = read_partition(
-            self.plan, self.store, self._topics, self._progress, self._mine
-        )
+    def _load(self, taken: Progress) -> None:
+        found = read_partition(self.plan, self.store, self._topics, taken, self._mine)
         self._frontier = found.frontier
         self._watch.incidents = {one.key: one for one in found.incidents}
         self._grid, self._stale = {}, {}
@@ -180,7 +168,7 @@ class Evaluator:
                 if bool(was) is not bool(silent):
                     self._evaluate(cluster, clock_ms, told)
             if told.alerts or told.notices:
-                self._save(told, Change(self._progress.next, clock_ms))
+                self._save(told, Change(self._saving.progress.next, clock_ms))
             return [line for _, line in told.changes]
 
     @contextmanager
@@ -240,48 +228,44 @@ class Evaluator:
 
     def _save(self, told: Told, change: Change) -> None:
         image = self._held()
-        now = self._frontier.oldest() or 0
-        self._journal_bytes += len(change.facts) + len(change.counts)
-        due = self._checkpoint_due(change.clock_ms)
-        frontier_due = due or bool(told.alerts or told.notices)
-        if frontier_due or change.clock_ms - self._saved_ms >= FRONTIER_MS:
-            saved = msgspec.msgpack.encode(self._frontier.saved())
-            change = msgspec.structs.replace(change, frontier=saved)
-            self._saved_ms = change.clock_ms
-        change = msgspec.structs.replace(
-            change,
-            alerts=list(told.alerts.values()),
-            changes=told.changes,
-            incidents=list(told.incidents.values()),
-            notices=list(told.notices.values()),
-            checkpoint=checkpoint(image, now) if due else None,
-        )
         self._image = None  # worth nothing until the commit has returned
-        self._progress = self.store.commit(self._progress, change)
+        self._saving.save(image, self._frontier, told, change)
         self._image = image
-        if due:
-            settled(image, now)
-            self._journal_bytes, self._checkpoint_ms = 0, change.clock_ms
 
-    def _checkpoint_due(self, clock_ms: int) -> bool:
-        if self._journal_bytes >= CHECKPOINT_BYTES:
-            return True
-        return (
-            self._journal_bytes > 0 and clock_ms - self._checkpoint_ms >= CHECKPOINT_MS
-        )
+    def rehearse(self, batches: Sequence[Batch], after: int, clock_ms: int) -> None:
+        """All that `apply` does, and nothing of it is kept; `assigned` comes next.
+
+        Raises what `apply` would.
+        """
+        self._saving.rehearsing = True
+        try:
+            Evaluator.apply(self, batches, after, clock_ms)
+        except RehearsedError:
+            return
+        finally:
+            self._saving.rehearsing = False
 
     # -- looking -------------------------------------------------------------------
 
     def views(self) -> list[SeriesView]:
         """Every series of the partition as committed; safe from other threads."""
-        with self._lock:
-            if self._image is None:
-                return []
+        with self._glimpse() as image:
             return [
                 view(state, self.plan.policy, self._frontier.now(cluster) or 0)
-                for cluster, states in self._image.by_cluster.items()
+                for cluster, states in (image.by_cluster.items() if image else ())
                 for state in states
             ]
+
+    @contextmanager
+    def _glimpse(self) -> Iterator[Image | None]:
+        """The image as committed; None where there is none, or a commit takes long."""
+        if not self._lock.acquire(timeout=GLIMPSE_S):
+            yield None
+            return
+        try:
+            yield self._image
+        finally:
+            self._lock.release()
 
     @property
     def frontier(self) -> Frontier:
@@ -291,8 +275,8 @@ class Evaluator:
     @property
     def open_incidents(self) -> list[Incident]:
         """The incidents that are open."""
-        with self._lock:
-            return [o for o in self._watch.incidents.values() if o.resolved_ms is None]
+        known = list(self._watch.incidents.values())
+        return [one for one in known if one.resolved_ms is None]
 
 
 __all__ = ["Evaluator", "FencedError", "NotAssignedError"]

@@ -14,7 +14,7 @@ from streams.store.records import (
     SeriesRow,
     SourceOffset,
 )
-from streams.store.steps import FencedError, WrongTopicError
+from streams.store.steps import FencedError, RehearsedError, WrongTopicError
 from streams.store.upgrade import SchemaError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Letter",
     "PlacementError",
     "Progress",
+    "RehearsedError",
     "SchemaError",
     "SeriesRow",
     "SourceOffset",

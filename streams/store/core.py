@@ -17,6 +17,7 @@ from streams.store.placing import place
 from streams.store.postgresql import LIMITS, Limits
 from streams.store.records import Change, History, Progress, SourceOffset
 from streams.store.steps import (
+    RehearsedError,
     drop_told,
     fence,
     same_topic,
@@ -80,10 +81,14 @@ class Store(SqlOutbox):
             )
             found = connection.execute(select(table).where(mine)).one()
             same_topic(found, cluster_id, topic_id)
-        return Progress(partition, found.next, found.epoch, found.frontier)
+        return Progress(
+            partition, found.next, found.epoch, found.frontier, found.saved_ms
+        )
 
     def commit(self, mine: Progress, change: Change) -> Progress:
         """Save a change, or raise FencedError and save nothing.
+
+        Raises RehearsedError, and saves nothing either, after a rehearsal.
 
         1. The fence: progress moves only from where this worker left it.
         2. Facts and counts, as a journal entry or, at a checkpoint, as pages.
@@ -97,6 +102,8 @@ class Store(SqlOutbox):
             write_extras(connection, change.extras)
             if change.checkpoint is not None:
                 drop_told(connection, change.clock_ms)
+            if change.rehearsal:
+                raise RehearsedError
         return msgspec.structs.replace(mine, next=change.after)
 
     # -- reading back --------------------------------------------------------------
@@ -110,7 +117,7 @@ class Store(SqlOutbox):
             ).one_or_none()
         if row is None:
             return None
-        return Progress(partition, row.next, row.epoch, row.frontier)
+        return Progress(partition, row.next, row.epoch, row.frontier, row.saved_ms)
 
     def partitions(self) -> list[int]:
         """The partitions that have history."""

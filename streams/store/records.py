@@ -17,6 +17,7 @@ class Progress(msgspec.Struct, frozen=True):
     next: int
     epoch: int
     frontier: bytes = b""
+    saved_ms: int = 0  # when it was last written, by the writer's clock; 0 for never
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -72,7 +73,10 @@ class Extras(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """All that one commit writes. `after` is the next offset to read."""
+    """All that one commit writes. `after` is the next offset to read.
+
+    A `rehearsal` is written and rolled back.
+    """
 
     after: int
     clock_ms: int
@@ -85,6 +89,7 @@ class Change(msgspec.Struct, frozen=True):
     notices: Sequence[Notice] = ()
     checkpoint: Checkpoint | None = None
     extras: Extras | None = None
+    rehearsal: bool = False
 
 
 class History(msgspec.Struct, frozen=True):

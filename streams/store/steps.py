@@ -24,6 +24,10 @@ class FencedError(Exception):
     """Somebody else was here: discard the image, take the fence again, seek."""
 
 
+class RehearsedError(Exception):
+    """All of it could be written, and nothing was: it was a rehearsal."""
+
+
 class WrongTopicError(Exception):
     """The store belongs to another Kafka cluster or topic."""
 
@@ -44,7 +48,7 @@ def same_topic(found: Any, cluster_id: str, topic_id: str) -> None:
 def fence(connection: Connection, mine: Progress, change: Change) -> None:
     """Step 1: progress moves from where this worker left it, or FencedError."""
     table = schema.progress
-    values: dict[str, Any] = {"next": change.after}
+    values: dict[str, Any] = {"next": change.after, "saved_ms": change.clock_ms}
     if change.frontier is not None:
         values["frontier"] = change.frontier
     held = connection.execute(

@@ -1,0 +1,71 @@
+"""Saving: what one transaction writes of a partition, and when a checkpoint is due."""
+
+import msgspec
+
+from streams.frontier import Frontier
+from streams.image import Image
+from streams.pages import CHECKPOINT_BYTES, CHECKPOINT_MS, checkpoint, settled
+from streams.store import Change, Progress, Store
+from streams.watch import Told
+
+FRONTIER_MS = 1_000
+"""The frontier is saved at least this often, by stage 2's clock."""
+
+
+class Saving:
+    """The way of one partition's image into the store.
+
+    `progress` is what was last read or written there. While it is `rehearsing`
+    nothing is kept: all of it is written, and rolled back by a RehearsedError.
+    """
+
+    def __init__(self, store: Store, partition: int) -> None:
+        self.progress = Progress(partition, 0, 0)
+        self.rehearsing = False
+        self._store = store
+        self._journal_bytes = 0
+        self._frontier_ms = 0
+        self._checkpoint_ms = 0
+
+    def begin(self, progress: Progress, clock_ms: int) -> None:
+        """The partition was taken; what a journal holds becomes pages soon."""
+        self.progress = progress
+        self._checkpoint_ms = self._frontier_ms = clock_ms
+        self._journal_bytes = CHECKPOINT_BYTES if progress.next else 0
+
+    def save(
+        self, image: Image, frontier: Frontier, told: Told, change: Change
+    ) -> None:
+        """Commit a change with what people are told; then the image is what is saved.
+
+        Raises FencedError, and whatever the store raises: the image is worth nothing
+        then.
+        """
+        now = frontier.oldest() or 0
+        self._journal_bytes += len(change.facts) + len(change.counts)
+        due = self._checkpoint_due(change.clock_ms)
+        frontier_due = due or bool(told.alerts or told.notices)
+        if frontier_due or change.clock_ms - self._frontier_ms >= FRONTIER_MS:
+            saved = msgspec.msgpack.encode(frontier.saved())
+            change = msgspec.structs.replace(change, frontier=saved)
+            self._frontier_ms = change.clock_ms
+        change = msgspec.structs.replace(
+            change,
+            alerts=list(told.alerts.values()),
+            changes=told.changes,
+            incidents=list(told.incidents.values()),
+            notices=list(told.notices.values()),
+            checkpoint=checkpoint(image, now) if due else None,
+            rehearsal=self.rehearsing,
+        )
+        self.progress = self._store.commit(self.progress, change)
+        if due:
+            settled(image, now)
+            self._journal_bytes, self._checkpoint_ms = 0, change.clock_ms
+
+    def _checkpoint_due(self, clock_ms: int) -> bool:
+        if self._journal_bytes >= CHECKPOINT_BYTES:
+            return True
+        return (
+            self._journal_bytes > 0 and clock_ms - self._checkpoint_ms >= CHECKPOINT_MS
+        )
