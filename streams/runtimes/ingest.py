@@ -1,27 +1,28 @@
 """Stage 1 on Kafka: consume, fold, and hand over in one transaction a flush.
 
 The fold mixes partitions, so what is dropped is dropped as a whole, and every held
-partition goes back to what is committed.
+partition goes back to what is committed. While a transaction is under way the next
+fold is read: `streams.runtimes.handover` says what holds the two together.
 """
 
 import time
 from collections.abc import Callable
 from threading import Event
 
-import msgspec
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 
-from streams.ingest import Flush, Ingest
+from streams.ingest import Ingest
 from streams.kafka import consumer_settings, log, producer_settings
 from streams.positions import MarksError
+from streams.runtimes.handover import Handover, RefusedError, outbound, with_notes
 from streams.runtimes.inputs import Inputs
 from streams.runtimes.marks import Positions, Watermarks
 from streams.runtimes.offsets import Start, starts
 from streams.runtimes.polled import Place, polled
 from streams.runtimes.settings import FAR_BEHIND, IngestSettings
-from streams.runtimes.transactions import AbortedError, Outbound, Transactions
+from streams.runtimes.transactions import AbortedError, Transactions
 from streams.timing import Timings
 from streams.topics import Topics
 
@@ -64,6 +65,7 @@ class IngestWorker:
         self._unflushed = 0
         self._flushed_at = 0.0
         self._must_go_back = False
+        self._leaving = False
 
     # -- life --------------------------------------------------------------------
 
@@ -92,8 +94,9 @@ class IngestWorker:
         """
         own, slot = self._settings, f"{self._settings.group}-{self._settings.slot}"
         connection = own.connection
-        self._transactions = Transactions(producer_settings(connection, slot))
-        self._transactions.init()
+        transactions = Transactions(producer_settings(connection, slot))
+        transactions.init()
+        self._handover = Handover(transactions, time.monotonic)
         self._admin = AdminClient(connection.settings())
         self._inputs = Inputs(self._admin, self._topics, self._output, time.monotonic)
         self._inputs.known()
@@ -108,18 +111,21 @@ class IngestWorker:
 
     def close(self) -> None:
         """Leave: the revocation that comes with it hands over what is folded."""
-        self._consumer.close()
-        self._transactions.close()
+        self._leaving = True
+        try:
+            self._consumer.close()
+        finally:
+            self._handover.close()
 
     # -- the walk ----------------------------------------------------------------
 
     def step(self) -> int:
-        """Poll once, fold, and flush where it is due; the number of records read.
+        """Poll once, fold, and hand over where it is due; the number of records read.
 
         Records that were collected while a rebalance made us go back are dropped with
         the fold: they will be read again.
         """
-        messages = self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
+        messages = self._consumer.consume(POLL_RECORDS, self._patience())
         clock_ms = self._clock()
         read = 0
         if not self._must_go_back:
@@ -131,84 +137,84 @@ class IngestWorker:
                 self._skip_expired(place)
         self._unflushed += read
         self.records += read
-        self._heed(clock_ms)
+        self.lag = self._watermarks.heed(self._positions, clock_ms)
         self._keep_up()
         return read
 
-    def _heed(self, clock_ms: int) -> None:
-        """Take brokers' answers in, and ask again."""
-        for place, watermark, asked_ms in self._watermarks.answers():
-            self._positions.answered(place, watermark, asked_ms)
-        self.lag = self._positions.lag()
-        self._watermarks.ask(self._positions.places(), clock_ms)
+    def _patience(self) -> float:
+        """How long a poll may take, s: a hand-over that is due does not wait for it."""
+        if not len(self._positions):
+            return POLL_SECONDS
+        return min(max(self._due_in(), 0.001), POLL_SECONDS)
 
-    def _keep_up(self) -> None:
-        """Go back or flush, whichever is due."""
-        if self._must_go_back:
-            self._go_back()
+    def _due_in(self) -> float:
+        """Seconds until the fold, or the marks alone, are to be handed over."""
         own = self._settings
         hurry = self._unflushed and sum(self.lag.values()) < FAR_BEHIND
         due_ms = own.flush_ms if hurry else own.idle_ms
-        since_ms = (time.monotonic() - self._flushed_at) * 1000
-        if len(self._positions) and since_ms >= due_ms:
-            self._flush_or_go_back()
+        return self._flushed_at + due_ms / 1000 - time.monotonic()
 
-    def _flush_or_go_back(self) -> None:
+    def _keep_up(self) -> None:
+        """Go back, or hand over, or see how the last hand-over ended."""
+        if self._must_go_back:
+            self._go_back()
+        elif len(self._positions) and self._due_in() <= 0:
+            self._or_go_back(self._hand_over)
+        elif self._handover.over:
+            self._or_go_back(self._settle)
+
+    def _or_go_back(self, act: Callable[[], None]) -> None:
         try:
-            self.flush()
+            act()
         except AbortedError as error:
             log.warning("a transaction was aborted: %s", error)
             self._must_go_back = True
-        except _RefusedError as error:
+        except RefusedError as error:
             self._refuse(error.place, str(error))
             self._must_go_back = True
         if self._must_go_back:
             self._go_back()
 
     def flush(self) -> None:
-        """Hand the fold over.
+        """Hand the fold over, and wait until it is committed.
 
-        1. Take the batches and dead letters of the fold, with marks and inputs.
-        2. Write them in one transaction with the offset, and the CDC marks in its
-           metadata, of every held partition.
-        3. Tell the fold that it is committed.
-
-        Raises AbortedError, or _RefusedError for a partition, where nothing was
-        written: the fold must be dropped and every held partition go back.
+        Raises AbortedError, or RefusedError for a partition, where it was not: the
+        fold must be dropped and every held partition go back.
         """
-        begun, clock_ms, offsets = time.monotonic(), self._clock(), self._offsets()
+        self._hand_over()
+        self._settle()
+
+    def _hand_over(self) -> None:
+        """Let the fold's transaction begin.
+
+        1. Wait for the one before it: the fold grows no further.
+        2. Take the offset of every held partition, with the CDC marks as they stand.
+        3. Take the batches and dead letters of the fold, with marks and inputs.
+        4. Begin, under the group's generation of this moment.
+        """
+        self._settle()
+        self._flushed_at, clock_ms = time.monotonic(), self._clock()
+        offsets = with_notes(self._positions, self._ingest)
         flush = self._ingest.flush(
             self._positions.marks(clock_ms), self._inputs.known(), clock_ms
         )
-        self._transactions.write(self._outbound(flush), offsets, self._consumer)
-        self._ingest.committed()
-        self._unflushed, self._flushed_at = 0, begun
-        self.flushes += 1
-        self._timings.observe(STAGE, time.monotonic() - begun)
+        group = self._consumer.consumer_group_metadata()
+        self._handover.begin(outbound(flush, self._settings), offsets, group)
+        self._unflushed = 0
 
-    def _outbound(self, flush: Flush) -> list[Outbound]:
-        own = self._settings
-        return [
-            *(Outbound(own.observations, n, data) for n, data in flush.payloads),
-            *(
-                Outbound(own.dead_letters, -1, msgspec.json.encode(letter))
-                for letter in flush.dead_letters
-            ),
-        ]
-
-    def _offsets(self) -> list[Offset]:
-        found = []
-        for place in self._positions.places():
-            try:
-                note = self._ingest.metadata(*place)
-            except MarksError as error:
-                raise _RefusedError(place, str(error)) from error
-            found.append(Offset(*place, self._positions.next(place), note))
-        return found
+    def _settle(self) -> None:
+        """Wait for what is under way; then its CDC marks are those to return to."""
+        seconds = self._handover.settle()
+        if seconds is not None:
+            self._ingest.committed()
+            self.flushes += 1
+            self._timings.observe(STAGE, seconds)
 
     # -- rebalance, loss, going back -------------------------------------------------
 
     def _assigned(self, consumer: Consumer, offsets: list[Offset]) -> None:
+        if self._leaving:  # a closing consumer asks in vain, and nothing is read
+            return
         begun = starts(self._admin, consumer, _places(offsets))
         consumer.incremental_assign([Offset(*s.place, s.offset) for s in begun])
         for start in begun:
@@ -240,7 +246,7 @@ class IngestWorker:
         try:
             if len(self._positions) and not self._must_go_back:
                 self.flush()
-        except (AbortedError, _RefusedError) as error:
+        except (AbortedError, RefusedError) as error:
             log.warning("nothing was handed over in a revocation: %s", error)
             self._must_go_back = True
         self._let_go(offsets)
@@ -254,6 +260,7 @@ class IngestWorker:
         consumer.incremental_unassign(offsets)
 
     def _let_go(self, offsets: list[Offset]) -> None:
+        self._handover.drop()
         gone = _places(offsets)
         for place in gone:
             self._positions.drop(place)
@@ -262,6 +269,7 @@ class IngestWorker:
 
     def _go_back(self) -> None:
         """Drop the fold; every held partition goes back to what is committed."""
+        self._handover.drop()
         self._ingest.discard()
         self._unflushed, self._must_go_back = 0, False
         self._read_from(self._positions.places())
@@ -271,7 +279,7 @@ class IngestWorker:
 
         What is folded of it stays, so it is committed first.
         """
-        self._flush_or_go_back()
+        self._or_go_back(self.flush)
         if place in self._positions:
             self._read_from([place])
 
@@ -283,14 +291,6 @@ class IngestWorker:
             self._positions.drop(place)
         for start in found:
             self._hold(start)
-
-
-class _RefusedError(Exception):
-    """The CDC marks of one partition cannot be kept."""
-
-    def __init__(self, place: Place, why: str) -> None:
-        super().__init__(why)
-        self.place = place
 
 
 def _places(offsets: list[Offset]) -> list[Place]:

@@ -144,6 +144,13 @@ class Watermarks:
         self._failed = False
         self._awaited: dict[Offset, Future[ListOffsetsResultInfo]] = {}
 
+    def heed(self, positions: Positions, clock_ms: int) -> dict[Place, int]:
+        """Take brokers' answers in, and ask again; the lag by what is known now."""
+        for place, watermark, asked_ms in self.answers():
+            positions.answered(place, watermark, asked_ms)
+        self.ask(positions.places(), clock_ms)
+        return positions.lag()
+
     def ask(self, places: Iterable[Place], clock_ms: int) -> None:
         """Ask about these partitions, unless an answer is under way or just came."""
         since = self._pace() - self._asked_at

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Offset
 
 from streams.kafka import (
@@ -52,9 +52,11 @@ class Transactions:
         answered(lambda: producer.init_transactions(ANSWER_SECONDS))
 
     def write(
-        self, records: Sequence[Outbound], offsets: list[Offset], reader: Consumer
+        self, records: Sequence[Outbound], offsets: list[Offset], group: Any
     ) -> None:
         """Write records and the reader's offsets together.
+
+        `group` is the metadata of the reader's group, as it was when the offsets were.
 
         1. Begin.
         2. Produce the records.
@@ -71,9 +73,7 @@ class Transactions:
             self._producer.begin_transaction()
             for record in records:
                 self._produce(record)
-            self._producer.send_offsets_to_transaction(
-                offsets, reader.consumer_group_metadata(), ANSWER_SECONDS
-            )
+            self._producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS)
             self._producer.commit_transaction(ANSWER_SECONDS)
         except KafkaException as error:
             self._give_up(error)
