@@ -23,6 +23,7 @@ COMMANDS = (
     "explain",
     "ledger",
     "deadletter",
+    "move",
     "collect",
     "dashboards",
     "rules",

@@ -23,6 +23,7 @@ from dbslo.parsing import (
 )
 
 PREFIX: Final = "DBSLO_"
+MOST_PARTITIONS: Final = 1_000
 FORMATS: Final = ("cloudwatch", "datadog", "vector", "debezium", "auto")
 
 
@@ -80,10 +81,10 @@ SETTINGS: Final = (
     ),
     Setting(
         "DBSLO_PARTITIONS",
-        whole(1, 1_000),
+        whole(1, MOST_PARTITIONS),
         "12",
         "Partitions of the observations topic where dbslo creates it: the most workers"
-        " that can evaluate at the same time. A later change moves history.",
+        " that can evaluate at the same time. `dbslo move` changes it later.",
     ),
     Setting(
         "DBSLO_RUNTIME",
