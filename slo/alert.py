@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from slo.verdict import Alert, Status, Verdict
+from slo.verdict import Alert, Outcome, Status, Verdict
 
 
 class Step(StrEnum):
@@ -21,19 +21,35 @@ class Step(StrEnum):
 _ORDER = {Verdict.OK: 0, Verdict.TICKET: 1, Verdict.PAGE: 2}
 
 
-def step(alert: Alert, status: Status) -> tuple[Alert, Step]:
-    """The alert after a status, and what happened.
+Decided = Outcome | Status
+
+
+def level_of(alert: Alert, decided: Decided) -> Verdict:
+    """The level that an alert has to take.
 
     Unknown changes nothing, but that a page ends where only a ticket is unknown.
     """
-    level = status.verdict if status.verdict in _ORDER else Verdict.OK
-    if status.verdict is Verdict.UNKNOWN:
-        if alert.level is not Verdict.PAGE or status.might_page:
-            return alert, Step.NONE
-        level = Verdict.TICKET
+    verdict = decided.verdict
+    if verdict is Verdict.UNKNOWN:
+        pages = alert.level is Verdict.PAGE and not decided.might_page
+        return Verdict.TICKET if pages else alert.level
+    return verdict if verdict in _ORDER else Verdict.OK
+
+
+def stays(alert: Alert, decided: Decided) -> bool:
+    """Whether an alert stays as it is: `step` would do nothing."""
+    if level_of(alert, decided) is not alert.level:
+        return False
+    silent = alert.level is Verdict.OK or decided.verdict is Verdict.UNKNOWN
+    return silent or decided.tier == alert.tier
+
+
+def step(alert: Alert, status: Status) -> tuple[Alert, Step]:
+    """The alert after a status, and what happened."""
+    if stays(alert, status):
+        return alert, Step.NONE
+    level = level_of(alert, status)
     if level is alert.level:
-        if level is Verdict.OK or status.tier == alert.tier:
-            return alert, Step.NONE
         moved = msgspec.structs.replace(alert, tier=status.tier, reason=status.reason)
         return moved, Step.MOVE
     after = Alert(

@@ -4,15 +4,30 @@ All comparisons are between integers; nothing is rounded before one. `now` is an
 argument, so the same ledger and the same now give the same verdict for ever.
 """
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
+from slo.assurance import Assured, Guards, assured
+from slo.heat import hot_ms, hot_of
 from slo.ledger import SeriesLedger
 from slo.model import DAY, HOUR, MINUTE, SECOND, Series
 from slo.names import duration
 from slo.policy import Policy
+from slo.screen import Terms
 from slo.stretch import Lookup, Stretch, step_ms
-from slo.tiers import Rule, Scene, decide, hot_ms, judge, ratio_of, rules_of
-from slo.verdict import BudgetStatus, Status, TierStatus, Verdict
+from slo.tiers import (
+    Rule,
+    Scene,
+    decide,
+    judge,
+    pages,
+    ratio_of,
+    rules_of,
+    standing,
+    stated,
+)
+from slo.verdict import BudgetStatus, Outcome, Status, TierStatus, Verdict
 
 __all__ = ["NEVER_OBSERVED", "Judge", "Timing", "evaluate", "step_ms", "window_end"]
 
@@ -69,8 +84,8 @@ class Judge:
         "_period",
         "_policy",
         "_quiet",
-        "_rules",
         "_slo",
+        "rules",
     )
 
     def __init__(self, series: Series, policy: Policy) -> None:
@@ -84,9 +99,23 @@ class Judge:
         self._names = tuple(duration(window) for window in windows)
         self._longest = windows.index(max(policy.windows_ms))
         self._period = windows.index(slo.period_ms)
-        self._rules = rules_of(slo, policy, windows)
-        self._quiet = tuple(rule.quiet for rule in self._rules)
-        self._cold = {rule.tier.name: 0 for rule in self._rules if _pages(rule)}
+        self.rules = rules_of(slo, policy, windows)
+        self._quiet = tuple(rule.quiet for rule in self.rules)
+        self._cold = {rule.tier.name: 0 for rule in self.rules if pages(rule)}
+
+    @property
+    def terms(self) -> Terms:
+        """What screening needs to know of the series."""
+        lookup, slo = self._lookup, self._slo
+        counted = lookup.guards_count_slices or not lookup.unit
+        return Terms(
+            step_ms=lookup.step_ms,
+            unit=lookup.unit,
+            windows=lookup.windows,
+            rules=self.rules,
+            budget=self._budget,
+            min_bad=slo.min_bad * max(lookup.unit, 1) if counted else 0,
+        )
 
     def status(
         self, ledger: SeriesLedger, timing: Timing, now_ms: int, stale: str = ""
@@ -100,89 +129,131 @@ class Judge:
         slot_ms = max(self._lookup.step_ms, timing.cadence_ms)
         found = self._lookup.find(ledger, end_ms)
         hot, judged = self._judged(ledger, found, end_ms, slot_ms)
-        verdict, tier, reason = self._verdict(ledger, found, judged, stale)
+        verdicts = [one.verdict for one in judged]
+        verdict, place = self._decided(ledger, found, verdicts, bool(stale))
         windows = [stretch.status(budget) for stretch in found]
         return Status(
             self._key,
             now_ms,
             verdict,
-            tier,
-            reason,
+            self.rules[place].tier.name if place >= 0 else "",
+            self._reason(ledger, found, judged, (verdict, place), stale),
             dict(zip(self._names, windows, strict=True)),
             judged,
             self._spent(found[self._period]),
-            found[self._rules[0].long].coverage,
+            found[self.rules[0].long].coverage,
             ledger.first is not None,
             ledger.first,
             end_ms,
             hot,
             self._policy.hot_floor(slot_ms),
-            self._might_page(judged, stale),
+            self._might_page(verdicts, bool(stale)),
         )
 
-    def _might_page(self, judged: tuple[TierStatus, ...], stale: str) -> bool:
+    def outcome(
+        self, ledger: SeriesLedger, timing: Timing, now_ms: int, *, stale: bool
+    ) -> Outcome:
+        """What `status` decides, at a fraction of its cost.
+
+        `stale`: an input of ours gave no mark.
+        """
+        end_ms = window_end(ledger, self._lookup.step_ms, timing, now_ms)
+        found = self._lookup.find(ledger, end_ms)
+        verdicts = [one.verdict for one in self._quiet]
+        if not self._nothing_bad(found):
+            slot_ms = max(self._lookup.step_ms, timing.cadence_ms)
+            floor_ms = self._policy.hot_floor(slot_ms)
+
+            def hot(rule: Rule) -> int:
+                slots = ledger.bad_slots(end_ms - rule.tier.long_ms, slot_ms)
+                return hot_of(slots, slot_ms, rule.limit, floor_ms)
+
+            scene = self._scene(found, hot, floor_ms)
+            verdicts = [stated(rule, standing(rule, scene)) for rule in self.rules]
+        verdict, place = self._decided(ledger, found, verdicts, stale)
+        tier = self.rules[place].tier if place >= 0 else None
+        return Outcome(
+            verdict,
+            tier.name if tier else "",
+            self._might_page(verdicts, stale),
+            place,
+            end_ms - tier.long_ms if tier else 0,
+        )
+
+    def _might_page(self, verdicts: Sequence[Verdict], stale: bool) -> bool:
         """Whether an unknown verdict may hide a page: not where only tickets are."""
-        pairs = zip(self._rules, judged, strict=True)
-        unknown = (s.verdict is Verdict.UNKNOWN for rule, s in pairs if _pages(rule))
-        return bool(stale) or any(unknown)
+        return stale or any(
+            verdict is Verdict.UNKNOWN and pages(rule)
+            for rule, verdict in zip(self.rules, verdicts, strict=True)
+        )
 
     def _judged(
         self, ledger: SeriesLedger, found: list[Stretch], end_ms: int, slot_ms: int
     ) -> tuple[dict[str, int], tuple[TierStatus, ...]]:
         """Hot time and status of every tier."""
-        if not found[self._longest].bad and self._half_covered(found):
+        if self._nothing_bad(found):
             return self._cold, self._quiet
         hot = dict(self._cold)
-        for rule in self._rules:
-            if _pages(rule) and rule.reachable and found[rule.long].bad:
+        for rule in self.rules:
+            if pages(rule) and rule.reachable and found[rule.long].bad:
                 start = end_ms - rule.tier.long_ms
                 hot[rule.tier.name] = hot_ms(ledger, start, slot_ms, rule.limit)
-        scene = Scene(
-            self._slo,
-            self._lookup,
-            found,
-            self._budget,
-            hot,
-            self._policy.hot_floor(slot_ms),
+        floor_ms = self._policy.hot_floor(slot_ms)
+        scene = self._scene(found, lambda rule: hot[rule.tier.name], floor_ms)
+        return hot, tuple(judge(rule, scene) for rule in self.rules)
+
+    def _scene(
+        self, found: list[Stretch], hot: Callable[[Rule], int], floor_ms: int
+    ) -> Scene:
+        return Scene(self._slo, self._lookup, found, self._budget, hot, floor_ms)
+
+    def _nothing_bad(self, found: list[Stretch]) -> bool:
+        """Whether no tier can say anything: nothing is bad and nothing missing."""
+        return not found[self._longest].bad and all(
+            found[rule.short].half_covered for rule in self.rules
         )
-        return hot, tuple(judge(rule, scene) for rule in self._rules)
 
-    def _half_covered(self, found: list[Stretch]) -> bool:
-        return all(found[rule.short].half_covered for rule in self._rules)
+    def _decided(
+        self,
+        ledger: SeriesLedger,
+        found: list[Stretch],
+        verdicts: Sequence[Verdict],
+        stale: bool,
+    ) -> tuple[Verdict, int]:
+        """The verdict, and the place of the tier behind it, -1 for none."""
+        if ledger.first is None:
+            return Verdict.UNKNOWN, -1
+        decided = decide(self.rules, verdicts) or self._watch(found)
+        if stale and (decided is None or decided[0] not in BAD_ENOUGH):
+            return Verdict.UNKNOWN, -1
+        return decided or (Verdict.OK, -1)
 
-    def _verdict(
+    def _watch(self, found: list[Stretch]) -> tuple[Verdict, int] | None:
+        """Nothing fires: watch where a page tier's long window burns above 1."""
+        for place, rule in enumerate(self.rules):
+            if pages(rule) and found[rule.long].exceeds(self._budget):
+                return Verdict.WATCH, place
+        return None
+
+    def _reason(
         self,
         ledger: SeriesLedger,
         found: list[Stretch],
         judged: tuple[TierStatus, ...],
+        decided: tuple[Verdict, int],
         stale: str,
-    ) -> tuple[Verdict, str, str]:
-        if ledger.first is None:
-            return Verdict.UNKNOWN, "", NEVER_OBSERVED
-        decided = None
-        if judged is not self._quiet:
-            decided = decide(self._rules, judged) or self._watch(found, judged)
-        if stale and (decided is None or decided[0] not in BAD_ENOUGH):
-            return Verdict.UNKNOWN, "", stale
-        if decided:
-            return decided
+    ) -> str:
+        verdict, place = decided
+        if place >= 0:
+            long = found[self.rules[place].long]
+            burning = f"{duration(long.window_ms)} burns {long.burn(self._budget):.1f}x"
+            return judged[place].reason or burning
+        if verdict is Verdict.UNKNOWN:
+            return NEVER_OBSERVED if ledger.first is None else stale
         longest = found[self._longest]
         if longest.prior_ms:
-            began = _roughly(longest.seen_ms)
-            return Verdict.OK, "", f"young: its data began {began} ago"
-        return Verdict.OK, "", "within budget"
-
-    def _watch(
-        self, found: list[Stretch], judged: tuple[TierStatus, ...]
-    ) -> tuple[Verdict, str, str] | None:
-        """Nothing fires: watch where a page tier's long window burns above 1."""
-        for rule, status in zip(self._rules, judged, strict=True):
-            long = found[rule.long]
-            if _pages(rule) and long.exceeds(self._budget):
-                burn = f"{long.burn(self._budget):.1f}"
-                burning = f"{duration(long.window_ms)} burns {burn}x"
-                return Verdict.WATCH, status.tier, status.reason or burning
-        return None
+            return f"young: its data began {_roughly(longest.seen_ms)} ago"
+        return "within budget"
 
     def _spent(self, found: Stretch) -> BudgetStatus:
         spent = found.burn(self._budget)
@@ -195,9 +266,15 @@ class Judge:
             (1 - spent) * (above / below) * self._slo.period_ms,
         )
 
-
-def _pages(rule: Rule) -> bool:
-    return rule.tier.severity is Verdict.PAGE
+    def assured(
+        self, ledger: SeriesLedger, timing: Timing, outcome: Outcome
+    ) -> Assured:
+        """For how long the guards of the tier that fired pass, whatever comes."""
+        slot_ms = max(self._lookup.step_ms, timing.cadence_ms)
+        rule = self.rules[outcome.place]
+        floor_ms = self._policy.hot_floor(slot_ms) if pages(rule) else 0
+        guards = Guards(self._slo, self._lookup, rule, slot_ms, floor_ms)
+        return assured(ledger, guards, outcome.start_ms)
 
 
 def _roughly(ms: int) -> str:

@@ -3,9 +3,11 @@
 Every comparison is between integers, none is rounded before.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
-from slo.ledger import SeriesLedger
+from slo.ledger import SeriesLedger, Window
 from slo.model import BUCKET_MS, HOUR, MILLIONTHS, MINUTE, SLO, Budgeting, SliKind
 from slo.verdict import WindowStatus
 
@@ -119,23 +121,31 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+class Sized(NamedTuple):
+    """A window as one SLO's buckets fill it: length, whole buckets, its edge's grain."""
+
+    window_ms: int
+    span_ms: int
+    grain_ms: int
+
+
 class Lookup:
     """Looks the windows of one SLO up.
 
     The guards count events where the SLI is a ratio of events, else slices.
     """
 
-    __slots__ = ("_guards_count_slices", "_windows", "step_ms", "unit")
+    __slots__ = ("guards_count_slices", "step_ms", "unit", "windows")
 
     def __init__(self, slo: SLO, windows_ms: tuple[int, ...]) -> None:
         step = step_ms(slo)
         self.step_ms = step
         self.unit = _UNITS[slo.budgeting]
-        self._windows = tuple(
-            (window, -(-window // step) * step, grain_ms(slo, window))
+        self.windows = tuple(
+            Sized(window, -(-window // step) * step, grain_ms(slo, window))
             for window in windows_ms
         )
-        self._guards_count_slices = (
+        self.guards_count_slices = (
             slo.sliced and slo.indicator.kind is not SliKind.RATIO
         )
 
@@ -143,12 +153,12 @@ class Lookup:
         """Every window, in order; the newest bucket starts before `end_ms`."""
         first, step, unit = ledger.first, self.step_ms, self.unit
         if first is None:
-            return [Stretch(window, span) for window, span, _ in self._windows]
-        starts = [(end_ms - span) // grain * grain for _, span, grain in self._windows]
-        as_slices = self._guards_count_slices
+            return [Stretch(window, span) for window, span, _ in self.windows]
+        starts = [(end_ms - span) // grain * grain for _, span, grain in self.windows]
+        as_slices = self.guards_count_slices
         found = []
         for (window, span, _), sums in zip(
-            self._windows, ledger.since(starts), strict=True
+            self.windows, ledger.since(starts), strict=True
         ):
             bad, total, buckets, guard_bad, guard_total = sums
             begin = end_ms - span
@@ -162,6 +172,12 @@ class Lookup:
                 )
             )
         return found
+
+    def guards(self, window: Window) -> tuple[int, int]:
+        """What the guards count of a stretch: bad, and in all."""
+        if self.guards_count_slices:
+            return window.counts.bad // self.unit, window.counts.total // self.unit
+        return window.events.bad, window.events.total
 
     def exceeds_if_rest_good(self, found: Stretch, limit: Ratio) -> bool:
         """Whether bad is above a limit even if all that is missing were good.

@@ -5,12 +5,12 @@ holds it back. Where its shorter window is covered by less than half it is unkno
 unless what was seen is bad enough even if all that is missing were good.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from enum import Enum
 from fractions import Fraction
 
 import msgspec
 
-from slo.ledger import SeriesLedger
 from slo.model import SLO, Urgency
 from slo.names import duration
 from slo.policy import Policy, Tier, reachable
@@ -41,15 +41,25 @@ class Rule(msgspec.Struct, frozen=True):
 class Scene(msgspec.Struct, frozen=True):
     """All that the tiers of one SLO are judged by at one moment.
 
-    `hot_ms` and `floor_ms` are the hot time of each page tier, and what it needs.
+    `hot` tells the hot time in the long window of a page tier, ms, of which `floor_ms`
+    is needed.
     """
 
     slo: SLO
     lookup: Lookup
     found: Sequence[Stretch]
     budget: Ratio
-    hot_ms: dict[str, int]
+    hot: Callable[[Rule], int]
     floor_ms: int
+
+
+class Standing(Enum):
+    """How one tier stands."""
+
+    QUIET = "quiet"
+    UNKNOWN = "unknown"
+    HELD = "held back"
+    FIRES = "fires"
 
 
 def ratio_of(share: Fraction) -> Ratio:
@@ -85,22 +95,53 @@ def capped(severity: Verdict, urgency: Urgency) -> Verdict:
 # -- one tier ------------------------------------------------------------------
 
 
-def judge(rule: Rule, scene: Scene) -> TierStatus:
-    """Whether a tier fires, and why or why not."""
+def pages(rule: Rule) -> bool:
+    """Whether a tier is one of those that page, whatever the SLO lets it do."""
+    return rule.tier.severity is Verdict.PAGE
+
+
+def standing(rule: Rule, scene: Scene) -> Standing:
+    """How a tier stands, without words."""
     if not rule.reachable:
-        return rule.quiet
-    tier = rule.tier
+        return Standing.QUIET
     long, short = scene.found[rule.long], scene.found[rule.short]
     if not short.half_covered:
         bad_enough = scene.lookup.exceeds_if_rest_good
         if not (bad_enough(long, rule.limit) and bad_enough(short, rule.limit)):
-            return TierStatus(tier.name, Verdict.UNKNOWN, _missing(short))
+            return Standing.UNKNOWN
     elif not (long.exceeds(rule.limit) and short.exceeds(rule.limit)):
-        return rule.quiet
-    held = _held_back(tier, scene, long)
-    if held:
-        return TierStatus(tier.name, Verdict.OK, f"burning, held back: {held}")
-    return TierStatus(tier.name, tier.severity, _burning(tier, scene, long, short))
+        return Standing.QUIET
+    slo = scene.slo
+    passed = (
+        long.guard_bad >= slo.min_bad
+        and long.guard_total * long.span_ms >= slo.min_total * long.seen_ms
+        and (not pages(rule) or scene.hot(rule) >= scene.floor_ms)
+    )
+    return Standing.FIRES if passed else Standing.HELD
+
+
+def stated(rule: Rule, how: Standing) -> Verdict:
+    """The verdict of a tier that stands so."""
+    if how is Standing.FIRES:
+        return rule.tier.severity
+    return Verdict.UNKNOWN if how is Standing.UNKNOWN else Verdict.OK
+
+
+def judge(rule: Rule, scene: Scene) -> TierStatus:
+    """Whether a tier fires, and why or why not."""
+    tier, how = rule.tier, standing(rule, scene)
+    long, short = scene.found[rule.long], scene.found[rule.short]
+    match how:
+        case Standing.QUIET:
+            return rule.quiet
+        case Standing.UNKNOWN:
+            return TierStatus(tier.name, Verdict.UNKNOWN, _missing(short))
+        case Standing.HELD:
+            why = f"burning, held back: {_held_back(rule, scene, long)}"
+            return TierStatus(tier.name, Verdict.OK, why)
+        case Standing.FIRES:
+            why = _burning(tier, scene, long, short)
+            return TierStatus(tier.name, tier.severity, why)
 
 
 def _missing(short: Stretch) -> str:
@@ -108,17 +149,15 @@ def _missing(short: Stretch) -> str:
     return f"no data for {missing} of the last {duration(short.window_ms)}"
 
 
-def _held_back(tier: Tier, scene: Scene, long: Stretch) -> str:
-    """Which guard keeps a tier that burns from firing; "" where none does."""
+def _held_back(rule: Rule, scene: Scene, long: Stretch) -> str:
+    """The first guard that keeps a tier that burns from firing."""
     slo = scene.slo
     if long.guard_bad < slo.min_bad:
         return f"{long.guard_bad} bad of at least {slo.min_bad}"
     if long.guard_total * long.span_ms < slo.min_total * long.seen_ms:
         return f"{long.guard_total} in all of at least {slo.min_total}"
-    hot = scene.hot_ms.get(tier.name)
-    if hot is not None and hot < scene.floor_ms:
-        return f"hot for {duration(hot)} of at least {duration(scene.floor_ms)}"
-    return ""
+    hot = duration(scene.hot(rule))
+    return f"hot for {hot} of at least {duration(scene.floor_ms)}"
 
 
 def _burning(tier: Tier, scene: Scene, long: Stretch, short: Stretch) -> str:
@@ -139,41 +178,23 @@ def _young(long: Stretch) -> str:
     return f"; no data before the last {duration(long.seen_ms)}, which counts as good"
 
 
-def hot_ms(ledger: SeriesLedger, start_ms: int, slot_ms: int, limit: Ratio) -> int:
-    """Hot time: slots from a moment on whose own bad share exceeds the limit, in ms.
-
-    Empty slots between two hot ones count as hot, so that sparse traffic does not
-    hide an outage.
-    """
-    above, below = limit
-    hot = last = 0
-    was_hot = False
-    for slot, bad, total, joined in ledger.bad_slots(start_ms, slot_ms):
-        is_hot = bad * below > above * total
-        if is_hot:
-            hot += slot - last if was_hot and joined else 1
-        was_hot, last = is_hot, slot
-    return hot * slot_ms
-
-
 # -- all tiers -----------------------------------------------------------------
 
 
 def decide(
-    rules: Iterable[Rule], judged: Iterable[TierStatus]
-) -> tuple[Verdict, str, str] | None:
-    """Verdict, tier and reason of what fires or is unknown; None where nothing is.
+    rules: Sequence[Rule], verdicts: Sequence[Verdict]
+) -> tuple[Verdict, int] | None:
+    """The verdict, and the place of the tier behind it; None where nothing is amiss.
 
-    The gravest level first; at one level what fires, then what is unknown, for that
-    might hide it.
+    `verdicts` are those of the tiers. The gravest level first; at one level what
+    fires, then what is unknown, for that might hide it.
     """
-    pairs = list(zip(rules, judged, strict=True))
     for level in (Verdict.PAGE, Verdict.TICKET, Verdict.WATCH):
-        mine = [(rule, s) for rule, s in pairs if rule.level is level]
-        for rule, status in mine:
-            if status.verdict is rule.tier.severity:
-                return level, status.tier, status.reason
-        for _, status in mine:
-            if status.verdict is Verdict.UNKNOWN:
-                return Verdict.UNKNOWN, status.tier, status.reason
+        mine = [place for place, rule in enumerate(rules) if rule.level is level]
+        for place in mine:
+            if verdicts[place] is rules[place].tier.severity:
+                return level, place
+        for place in mine:
+            if verdicts[place] is Verdict.UNKNOWN:
+                return Verdict.UNKNOWN, place
     return None

@@ -81,6 +81,20 @@ class Status(msgspec.Struct, frozen=True):
     might_page: bool = True  # an unknown verdict may hide a page, not just a ticket
 
 
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """What a status decides, without its figures and words.
+
+    `place` is that of the deciding tier in the policy, -1 for none; `start_ms` where
+    its long window begins.
+    """
+
+    verdict: Verdict
+    tier: str = ""
+    might_page: bool = False
+    place: int = -1
+    start_ms: int = 0
+
+
 class Alert(msgspec.Struct, frozen=True):
     """The alert of one series: its level, since when, and why it got there."""
 

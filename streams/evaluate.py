@@ -9,7 +9,7 @@ One call of `apply` is one SQL transaction. Its steps:
 4. Save all of it with the offset. Whatever fails, the image is thrown away.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 
@@ -29,7 +29,7 @@ from streams.series import CountRow
 from streams.store import Change, Extras, FencedError, Progress, RehearsedError, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view
-from streams.watch import Orphans, Told, Watch
+from streams.watch import Moment, Orphans, Told, Watch
 
 GLIMPSE_S = 5.0
 """A scrape waits no longer than this for a transaction under way."""
@@ -104,7 +104,7 @@ class Evaluator:
     def _load(self, taken: Progress) -> None:
         found = read_partition(self.plan, self.store, self._topics, taken, self._mine)
         self._frontier = found.frontier
-        self._watch.incidents = {one.key: one for one in found.incidents}
+        self._watch.begin(found.image.by_cluster, found.incidents)
         self._grid, self._stale = {}, {}
         self._orphans = found.orphans
         self._reconciled = False
@@ -141,8 +141,8 @@ class Evaluator:
                 due, rows = self._walk(image, batch)
                 for key, some in rows.items():
                     changed.setdefault(key, []).extend(some)
-                for cluster in sorted(due) if judge else ():
-                    self._evaluate(cluster, clock_ms, told)
+                if due and judge:
+                    self._evaluate(due, clock_ms, told)
             by_id = {image.series[key].id: rows for key, rows in changed.items()}
             facts, counts = facts_entry(list(batches)), counts_entry(by_id)
             self._save(told, Change(after, clock_ms, facts, counts, extras=extras))
@@ -150,8 +150,8 @@ class Evaluator:
 
     def _reconcile(self, image: Image, clock_ms: int, told: Told) -> None:
         """Once after a start: what the plan no longer has is closed."""
-        for cluster in {one.cluster for one in self._watch.incidents.values()}:
-            self._evaluate(cluster, clock_ms, told)  # what burns still is told anew
+        burning = {one.cluster for one in self._watch.incidents.values()}
+        self._evaluate(burning, clock_ms, told)  # what burns still is told anew
         at_ms = self._frontier.latest() or clock_ms
         self._watch.reconcile(image.series.values(), at_ms, self._orphans, told)
         self._reconciled = True
@@ -159,14 +159,17 @@ class Evaluator:
     def tick(self, clock_ms: int) -> list[VerdictChange]:
         """Time has passed by stage 2's clock: inputs may have gone silent on us."""
         with self._whole():
-            told = Told()
-            for cluster in self._clusters:
-                was, silent = (
-                    self._stale.get(cluster, ""),
-                    self._silent(cluster, clock_ms),
-                )
-                if bool(was) is not bool(silent):
-                    self._evaluate(cluster, clock_ms, told)
+            told, stale = Told(), self._stale
+            self._evaluate(
+                [
+                    cluster
+                    for cluster in self._clusters
+                    if bool(stale.get(cluster))
+                    is not bool(self._silent(cluster, clock_ms))
+                ],
+                clock_ms,
+                told,
+            )
             if told.alerts or told.notices:
                 self._save(told, Change(self._saving.progress.next, clock_ms))
             return [line for _, line in told.changes]
@@ -212,14 +215,15 @@ class Evaluator:
         now = self._frontier.now(cluster)
         return now is not None and now // BUCKET_MS > self._grid.get(cluster, -1)
 
-    def _evaluate(self, cluster: str, clock_ms: int, told: Told) -> None:
-        now = self._frontier.now(cluster)
-        if now is None:
-            return
-        self._grid[cluster] = now // BUCKET_MS
-        stale = self._stale[cluster] = self._silent(cluster, clock_ms)
-        states = self._held().by_cluster.get(cluster, [])
-        self._watch.evaluate(states, now // BUCKET_MS * BUCKET_MS, stale, told)
+    def _evaluate(self, due: Iterable[str], clock_ms: int, told: Told) -> None:
+        moments = {}
+        for cluster in due:
+            now = self._frontier.now(cluster)
+            if now is not None:
+                self._grid[cluster] = now // BUCKET_MS
+                stale = self._stale[cluster] = self._silent(cluster, clock_ms)
+                moments[cluster] = Moment(now // BUCKET_MS * BUCKET_MS, stale)
+        self._watch.evaluate(moments, told)
 
     def _silent(self, cluster: str, clock_ms: int) -> str:
         return self._frontier.stale(cluster, clock_ms) if self.awaits_marks else ""
@@ -251,8 +255,9 @@ class Evaluator:
         """Every series of the partition as committed; safe from other threads."""
         with self._glimpse() as image:
             return [
-                view(state, self.plan.policy, self._frontier.now(cluster) or 0)
+                view(state, self._watch.status(state, now_ms), now_ms)
                 for cluster, states in (image.by_cluster.items() if image else ())
+                for now_ms in [self._frontier.now(cluster) or 0]
                 for state in states
             ]
 

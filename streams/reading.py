@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from slo.evaluation import Judge
 from slo.model import BUCKET_MS
 from slo.notice import Action, Channel, Notice
 from slo.plan import Plan
@@ -12,6 +13,7 @@ from slo.verdict import Incident, Verdict
 from streams.frontier import Frontier, Saved, spans_of
 from streams.image import RESIDENT_HOURS, Image
 from streams.pages import kept_from, load
+from streams.series import SeriesState
 from streams.store import Progress, Store
 from streams.topics import Topics
 from streams.view import SeriesView, view
@@ -85,12 +87,17 @@ def partitions(plan: Plan, store: Store, topics: Topics) -> Iterator[Partition]:
 def views(plan: Plan, store: Store, topics: Topics) -> list[SeriesView]:
     """Every series at its cluster's now, by key. Never observed ones are included."""
     found = [
-        view(state, plan.policy, partition.frontier.now(cluster) or 0)
+        _view(state, plan, partition.frontier.now(cluster) or 0)
         for partition in partitions(plan, store, topics)
         for cluster, states in partition.image.by_cluster.items()
         for state in states
     ]
     return sorted(found, key=lambda one: one.series.key)
+
+
+def _view(state: SeriesState, plan: Plan, now_ms: int) -> SeriesView:
+    judge = Judge(state.series, plan.policy)
+    return view(state, judge.status(state.ledger, state.timing, now_ms), now_ms)
 
 
 def dump(plan: Plan, store: Store, topics: Topics, until_ms: int) -> Iterator[str]:

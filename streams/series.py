@@ -2,13 +2,20 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from slo.columns import Move
 from slo.evaluation import Timing
 from slo.feeds import FeedReading
 from slo.ledger import SeriesLedger
 from slo.model import BUCKET_MS, HOUR, MINUTE, Counts, Series
-from slo.recount import AnyRecount, FreshnessRecount, SumRecount, recount_of
+from slo.recount import (
+    AnyRecount,
+    FreshnessRecount,
+    Recounted,
+    SumRecount,
+    recount_of,
+)
 from slo.saying import seen_last
-from slo.verdict import Alert, Status, Verdict
+from slo.verdict import Alert, Verdict
 from streams.store import id_of
 
 CountRow = tuple[int, int, int, int, int]
@@ -51,6 +58,7 @@ class SeriesState:
     ledger: SeriesLedger
 
     __slots__ = (
+        "_timing",
         "alert",
         "clamped",
         "feeds",
@@ -59,9 +67,11 @@ class SeriesState:
         "judged_ms",
         "ledger",
         "members",
+        "moved",
+        "moves",
+        "number",
         "recount",
         "series",
-        "status",
         "touched",
         "unsaved",
         "verdict",
@@ -87,7 +97,10 @@ class SeriesState:
         self.history_page = 0  # the hours before it are summed up in the store
         self.alert = Alert(series.key)
         self.verdict = Verdict.UNKNOWN
-        self.status: Status | None = None
+        self._timing: Timing | None = None
+        self.number = -1  # its place in the screen
+        self.moves: list[Move] = []  # what the screen has not heard of yet
+        self.moved: dict[int, SeriesState] | None = None  # where it tells so
         self.touched: set[int] = set()
         self.judged_ms = 0
         self.clamped = 0
@@ -104,7 +117,15 @@ class SeriesState:
 
     @property
     def timing(self) -> Timing:
-        """Cadence and lag of the most preferred feed that has spoken, in ms."""
+        """Cadence and lag of the most preferred feed that has spoken, in ms.
+
+        As of the last recount, so that all who judge by it judge alike.
+        """
+        if self._timing is None:
+            self._timing = self._timing_now()
+        return self._timing
+
+    def _timing_now(self) -> Timing:
         feeds = (feed.feed for feed in self.feeds if feed.seen)
         feed = next(feeds, self.series.feeds[0])
         return Timing(feed.cadence_ms, feed.arrival_lag_ms)
@@ -149,25 +170,45 @@ class SeriesState:
         """Recount what was touched; the rows of the ledger that changed."""
         changed: list[CountRow] = []
         self.unsaved = True
-        recount, ledger, step = self.recount, self.ledger, self.recount.step_ms
+        recount, step = self.recount, self.recount.step_ms
         touched = self.touched
         for slot in sorted(touched) if len(touched) > 1 else touched:
-            found = recount.recount(slot, self.judged_ms)
-            start = slot * step
-            if found is None:
-                if ledger.remove(start):
-                    changed.append((start, 0, GONE, 0, 0))
-                continue
+            row = self._put(slot * step, recount.recount(slot, self.judged_ms))
+            if row is not None:
+                changed.append(row)
+        self.touched.clear()
+        self._tell(changed)
+        return changed
+
+    def _put(self, start_ms: int, found: Recounted | None) -> CountRow | None:
+        """What a slot comes to, into the ledger; None where it was so before."""
+        ledger = self.ledger
+        before = ledger.sums
+        if found is None:
+            if not ledger.remove(start_ms):
+                return None
+            row = (start_ms, 0, GONE, 0, 0)
+        else:
             self.clamped += found.clamped
             counts, events = found.counts, found.events
-            if ledger.put(start, counts, events):
-                changed.append(
-                    (start, counts.good, counts.total, events.good, events.total)
-                )
-        self.touched.clear()
+            if not ledger.put(start_ms, counts, events):
+                return None
+            row = (start_ms, counts.good, counts.total, events.good, events.total)
+        if self.moved is not None:
+            bad, total, buckets = ledger.sums
+            by = (start_ms, bad - before[0], total - before[1], buckets - before[2])
+            self.moves.append(by)
+        return row
+
+    def _tell(self, changed: list[CountRow]) -> None:
+        """Who adds it up recounts, and who screens it hears of it."""
         if self.whole is not None:
+            step = self.recount.step_ms
             self.whole.touched.update(row[0] // step for row in changed)
-        return changed
+        timing = self._timing_now()
+        if self.moved is not None and (changed or timing != self._timing):
+            self.moved[self.number] = self
+        self._timing = timing
 
     def replay(self, rows: Iterable[CountRow]) -> None:
         """Put rows of the journal back; the row of the series is not in the store."""

@@ -2,9 +2,7 @@
 
 import msgspec
 
-from slo.evaluation import evaluate
 from slo.model import Counts, Series
-from slo.policy import Policy
 from slo.verdict import Alert, Status
 from streams.series import SeriesState
 
@@ -27,12 +25,9 @@ class SeriesView(msgspec.Struct, frozen=True):
     source_age_ms: int | None
 
 
-def view(state: SeriesState, policy: Policy, now_ms: int) -> SeriesView:
+def view(state: SeriesState, status: Status, now_ms: int) -> SeriesView:
     """What a series looks like at `now_ms`, which its ledger has reached."""
     ledger = state.ledger
-    status = state.status or evaluate(
-        state.series, ledger, policy=policy, timing=state.timing, now_ms=now_ms
-    )
     end_ms = None if ledger.last is None else ledger.last + state.recount.step_ms
     return SeriesView(
         series=state.series,

@@ -1,9 +1,11 @@
 """Watching the series of a partition: verdicts, alerts, incidents, what to tell."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from slo.alert import Step, step
+import msgspec
+
+from slo.alert import Step, stays, step
 from slo.evaluation import Judge
 from slo.incident import groups, join
 from slo.model import Series
@@ -11,6 +13,7 @@ from slo.notice import Burning, Notice
 from slo.policy import Policy
 from slo.tell import burning, page_notice, ticket_notice, withdrawn
 from slo.verdict import Alert, Incident, Status, Verdict, VerdictChange
+from streams.screened import FEW, Screened
 from streams.series import SeriesState
 from streams.store import Claimed
 from streams.verdicts import change_line
@@ -38,8 +41,22 @@ class Orphans(NamedTuple):
     tickets: Sequence[Notice]
 
 
+class Moment(NamedTuple):
+    """When the series of a cluster were last evaluated.
+
+    `at_ms` lies on the grid of the cluster's now. `stale` names an input of ours that
+    gave no mark, "" where all did.
+    """
+
+    at_ms: int
+    stale: str
+
+
 class Watch:
-    """The alerts and open incidents of a partition."""
+    """The alerts and open incidents of a partition.
+
+    A tick asks the screen which series may have moved, and their judges what they say.
+    """
 
     def __init__(self, series: Iterable[Series], policy: Policy) -> None:
         self.incidents: dict[str, Incident] = {}
@@ -49,22 +66,88 @@ class Watch:
         self._keys: dict[str, list[str]] = {}  # cluster -> its dedup keys
         for key, members in self._groups.items():
             self._keys.setdefault(members[0].cluster.name, []).append(key)
+        self._by_cluster: Mapping[str, Sequence[SeriesState]] = {}
+        self._moments: dict[str, Moment] = {}
+        self._screened: Screened | None = None
 
-    def evaluate(
-        self, states: Sequence[SeriesState], at_ms: int, stale: str, told: Told
+    def begin(
+        self,
+        by_cluster: Mapping[str, Sequence[SeriesState]],
+        incidents: Iterable[Incident],
     ) -> None:
-        """Judge the series of one cluster at a moment of its now.
+        """Watch the series of another image, by cluster, with its open incidents."""
+        self.incidents = {one.key: one for one in incidents}
+        self._by_cluster = by_cluster
+        self._moments = {}
+        self._screened = None
 
-        `stale` names an input of ours that gave no mark, "" where all did.
+    def evaluate(self, moments: Mapping[str, Moment], told: Told) -> None:
+        """Judge the series of some clusters, each at a moment of its now."""
+        self._moments.update(moments)
+        for cluster, states in self._due(moments):
+            moment = moments[cluster]
+            turned = {
+                state.series.key for state in states if self._judge(state, moment, told)
+            }
+            if turned:
+                self._join(cluster, turned, moment.at_ms, told)
+
+    def _due(
+        self, moments: Mapping[str, Moment]
+    ) -> Iterable[tuple[str, Sequence[SeriesState]]]:
+        """The series that have to be judged, by cluster in their order."""
+        due = {c: self._by_cluster.get(c, ()) for c in sorted(moments)}
+        if self._screened is None:
+            if sum(map(len, due.values())) <= FEW:
+                return due.items()
+            self._screened = Screened(self._by_cluster, self._judges)
+        return self._screened.due(moments, due)
+
+    def _judge(self, state: SeriesState, moment: Moment, told: Told) -> bool:
+        """Judge one series; whether an incident may have to follow."""
+        judge, ledger, timing = self.judge(state), state.ledger, state.timing
+        outcome = judge.outcome(ledger, timing, moment.at_ms, stale=bool(moment.stale))
+        if outcome.verdict is state.verdict and stays(state.alert, outcome):
+            if self._screened is not None:
+                self._screened.assure(state, judge, outcome)
+            return False
+        status = judge.status(ledger, timing, moment.at_ms, moment.stale)
+        follows = _judged(state, status, told)
+        if self._screened is not None:
+            self._screened.know(state)
+        return follows
+
+    # -- looking -------------------------------------------------------------------
+
+    def judge(self, state: SeriesState) -> Judge:
+        """Who judges a series."""
+        return self._judges[state.series.key]
+
+    def status(self, state: SeriesState, now_ms: int) -> Status:
+        """What a series looked like when it was last evaluated; at `now_ms` before.
+
+        Data without anything bad that came since counts in its figures, and turns its
+        verdict at the next evaluation.
         """
-        turned: set[str] = set()
-        for state in states:
-            judge = self._judges[state.series.key]
-            status = judge.status(state.ledger, state.timing, at_ms, stale)
-            if _judged(state, status, told):
-                turned.add(state.series.key)
-        if turned:
-            self._join(states, turned, at_ms, told)
+        moment = self._moments.get(state.series.home)
+        at_ms, stale = moment or (now_ms, "")
+        status = self.judge(state).status(state.ledger, state.timing, at_ms, stale)
+        if moment is None or status.verdict is state.verdict:
+            return status
+        then = f"{status.verdict} from the next evaluation on: {status.reason}"
+        return msgspec.structs.replace(status, verdict=state.verdict, reason=then)
+
+    def _burning(
+        self, incident: Incident, members: Iterable[SeriesState]
+    ) -> list[Burning]:
+        return [
+            burning(state.series, self.status(state, 0), state.seen)
+            for state in members
+            if state.series.key in incident.members
+            and state.series.home in self._moments
+        ]
+
+    # -- incidents -----------------------------------------------------------------
 
     def reconcile(
         self, states: Iterable[SeriesState], at_ms: int, orphans: Orphans, told: Told
@@ -84,19 +167,19 @@ class Watch:
             found = join(known, [(s.series, s.alert) for s in members], at_ms)
             if found is not None and found != known:
                 told.incidents[key] = found
-                told.notices[key] = page_notice(found, _burning(found, members), at_ms)
+                told.notices[key] = page_notice(
+                    found, self._burning(found, members), at_ms
+                )
         self.incidents.update(told.incidents)
         for alert in orphans.alerts:
             told.alerts[alert.series] = Claimed(Alert(alert.series), Verdict.OK)
         for notice in orphans.tickets:
             told.notices[notice.key] = withdrawn(notice, at_ms)
 
-    def _join(
-        self, states: Sequence[SeriesState], turned: set[str], at_ms: int, told: Told
-    ) -> None:
+    def _join(self, cluster: str, turned: set[str], at_ms: int, told: Told) -> None:
         """Let the incidents of a cluster follow the alerts that turned."""
-        by_key = {state.series.key: state for state in states}
-        for key in self._keys[states[0].series.cluster.name]:
+        by_key = {state.series.key: state for state in self._by_cluster[cluster]}
+        for key in self._keys[cluster]:
             members = [by_key[series.key] for series in self._groups[key]]
             if turned.isdisjoint(state.series.key for state in members):
                 continue
@@ -104,22 +187,16 @@ class Watch:
             found = join(known, [(s.series, s.alert) for s in members], at_ms)
             if found is not None and found != known:
                 self.incidents[key] = told.incidents[key] = found
-                told.notices[key] = page_notice(found, _burning(found, members), at_ms)
-
-
-def _burning(incident: Incident, members: Iterable[SeriesState]) -> list[Burning]:
-    return [
-        burning(state.series, state.status, state.seen)
-        for state in members
-        if state.status is not None and state.series.key in incident.members
-    ]
+                told.notices[key] = page_notice(
+                    found, self._burning(found, members), at_ms
+                )
 
 
 def _judged(state: SeriesState, status: Status, told: Told) -> bool:
     """Take a new status in; whether an incident may have to follow."""
     before, was = state.verdict, state.alert
     alert, what = step(was, status)
-    state.status, state.alert, state.verdict = status, alert, status.verdict
+    state.alert, state.verdict = alert, status.verdict
     if before is not status.verdict:
         line = change_line(state.series, before, status)
         told.changes.append((status.at_ms, line))
