@@ -16,6 +16,7 @@ that the value is refused and its neighbours in the document are not."""
 
 INCOMPLETE: Final = "is no complete JSON document"
 TOO_DEEP: Final = "is nested too deeply to be read"
+NO_TEXT: Final = "is no UTF-8, so it is no JSON"
 
 _plain = msgspec.json.Decoder(msgspec.Raw)
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -30,6 +31,17 @@ class Document(NamedTuple):
 
     data: bytes
     fault: str = ""
+
+
+def is_text(data: bytes) -> bool:
+    """Whether bytes are UTF-8. Decoders look at the fields that they want alone."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def documents(data: bytes) -> Iterator[Document]:
@@ -128,7 +140,7 @@ def _loose_elements(data: bytes) -> Iterator[Document]:
         if end <= at:
             scalar = _scalar.match(data, at)
             end = scalar.end() if scalar else at
-        if end <= at:
+        if end <= at or data[at:end].endswith(b":"):  # a key, so no array
             yield Document(data[at:], INCOMPLETE)
             return
         yield _mended(data[at:end])

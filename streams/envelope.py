@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from streams.documents import Document, documents
+from streams.documents import NO_TEXT, Document, documents, is_text
 
 MAX_DEPTH: Final = 6
 MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
@@ -144,7 +144,8 @@ class Unwrapper:
         if decoded is None and bare not in NOTHING and b"{" not in bare:
             yield Document(bare, "is neither JSON nor base64 of it")
         elif decoded is None:
-            yield from documents(bare)
+            for document in documents(bare):
+                yield from self._opened(document, depth)
         else:
             self._take(len(decoded))
             yield from self._unwrap(decoded, depth + 1)
@@ -153,6 +154,8 @@ class Unwrapper:
 
     def _opened(self, document: Document, depth: int) -> Iterator[Document]:
         """What a document carries where it is an envelope, else itself."""
+        if not document.fault and not is_text(document.data):
+            document = Document(document.data, NO_TEXT)
         letters = [] if document.fault else list(_letters(document.data))
         if not letters:
             yield document

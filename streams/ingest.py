@@ -6,13 +6,13 @@ embedded, native and replay runs differ only in who calls it.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress, islice
+from itertools import islice
 from typing import Final, NamedTuple
 
 from slo.plan import Plan
 from streams.batch import Batch, Mark, decode
 from streams.deadletter import DeadLetter, Fault, Faults, dead_letter
-from streams.documents import Document
+from streams.documents import Document, is_text
 from streams.envelope import TooMuchError, Unwrapper
 from streams.fold import Fold
 from streams.judgement import ARRIVAL_IN_THE_FUTURE, TOO_OLD, Horizon
@@ -36,6 +36,7 @@ UNKNOWN_FORMAT: Final = "unknown_format"
 HINT: Final = (
     "no format of ours: name the topic's format in the settings, or do not read it"
 )
+NO_DOCUMENT: Final = b"\xff"
 UNREADABLE: Final = frozenset({MALFORMED, TOO_MUCH, UNKNOWN_FORMAT})
 """Reasons of parts that could not even be decoded."""
 
@@ -101,14 +102,14 @@ class Ingest:
         if source is None:
             outcomes.undecoded = [(index, "") for index in range(len(slab.values))]
         else:
-            source.fold(slab, outcomes)
+            source.fold(_readable(slab), outcomes)
         self._account(slab.topic, outcomes)
         faults: dict[int, Faults] = {}
         for index, reason, detail in outcomes.refused:
             found = Fault(reason, detail, slab.values[index] or b"")
             faults.setdefault(index, Faults()).add(found)
         for index, _ in outcomes.undecoded:
-            faults[index] = self._unwrapped(_only(slab, index), name)
+            faults[index] = self._unwrapped(slab.only(index), name)
         for index, several in faults.items():
             self._bury(slab, index, name, several)
 
@@ -128,7 +129,7 @@ class Ingest:
                 value = slab.values[index] or b""
                 faults.add(Fault(ARRIVAL_IN_THE_FUTURE, f"{arrival_ms} ms", value))
                 self._bury(slab, index, name, faults)
-        return _where(slab, [arrival_ms <= latest for arrival_ms in slab.arrivals])
+        return slab.where([arrival_ms <= latest for arrival_ms in slab.arrivals])
 
     def _account(self, topic: str, outcomes: Outcomes) -> None:
         for result, count in outcomes.counts.items():
@@ -261,19 +262,15 @@ def _several(documents: Iterator[Document]) -> Iterator[list[Document]]:
         yield several
 
 
-def _where(slab: Slab, kept: list[bool]) -> Slab:
-    return Slab(
-        slab.topic,
-        slab.partition,
-        list(compress(slab.offsets, kept)),
-        list(compress(slab.arrivals, kept)),
-        list(compress(slab.keys, kept)),
-        list(compress(slab.values, kept)),
-    )
+def _readable(slab: Slab) -> Slab:
+    """The slab without text in values that are none: no source can decode those.
 
-
-def _only(slab: Slab, index: int) -> Slab:
-    return _where(slab, [at == index for at in range(len(slab.offsets))])
+    They are unwrapped like everything else that is not one plain document.
+    """
+    if b"".join(filter(None, slab.values)).isascii():
+        return slab
+    values = [v if v is None or is_text(v) else NO_DOCUMENT for v in slab.values]
+    return slab._replace(values=values)
 
 
 def _copies(record: Slab, values: list[bytes]) -> Slab:

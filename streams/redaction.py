@@ -11,30 +11,36 @@ MAX_EXCERPT: Final = 16 * 1024
 MAX_SHOWN: Final = 200
 HIDDEN: Final = '"…"'
 
-_METRIC: Final = frozenset(
+_CLOUDWATCH: Final = frozenset(
     {
         "account_id",
         "count",
-        "device",
-        "host",
-        "interval",
-        "interval_ms",
-        "kind",
         "max",
-        "metric",
         "metric_name",
         "metric_stream_name",
         "min",
-        "name",
         "namespace",
         "region",
-        "source_type_name",
         "sum",
+        "timestamp",
+        "unit",
+    }
+)
+_DATADOG: Final = frozenset(
+    {
+        "device",
+        "host",
+        "interval",
+        "metric",
+        "source_type_name",
         "timestamp",
         "type",
         "unit",
         "value",
     }
+)
+_VECTOR: Final = frozenset(
+    {"interval_ms", "kind", "name", "namespace", "timestamp", "value"}
 )
 _CHANGE: Final = frozenset({"op", "ts_ms", "ts_us", "ts_ns", "total_order"})
 _SOURCE: Final = frozenset(
@@ -62,9 +68,9 @@ _SOURCE: Final = frozenset(
     }
 )
 SHOWN: Final[dict[str, frozenset[str]]] = {
-    "cloudwatch": _METRIC,
-    "datadog": _METRIC,
-    "vector": _METRIC,
+    "cloudwatch": _CLOUDWATCH,
+    "datadog": _DATADOG,
+    "vector": _VECTOR,
     "debezium": _CHANGE,
 }
 """Keys whose values are shown, by format."""
@@ -76,9 +82,15 @@ IN_FULL: Final[dict[str, frozenset[str]]] = {
 }
 """Keys below which everything is shown that does not look like a secret."""
 
+ROW: Final = (b'"before"', b'"after"', b'"__')
+"""What gives a row away: one that came to a metrics topic is shown as a row is."""
+
+MARKS: Final = frozenset('{}[],:"')
 IMAGES: Final = frozenset({"before", "after"})
 
 _part = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|"', re.DOTALL)
+_literal = re.compile(r"-?[0-9][0-9.eE+-]*|null|true|false|-?Infinity|NaN")
+_name = re.compile(r'"[\w.$@/:-]{0,64}"', re.ASCII)
 _secret = re.compile(
     r"key|token|secret|passw|credential|auth|[0-9a-f]{20}|[a-z0-9+/_-]{40}",
     re.IGNORECASE,
@@ -90,30 +102,41 @@ def excerpt(payload: bytes, format_name: str) -> str:
     head = payload[:MAX_EXCERPT]
     if head.lstrip()[:1] not in (b"{", b"["):
         return f"{len(payload)} bytes, beginning with {head[:4].hex()}"
+    if any(mark in head for mark in ROW):
+        format_name = "debezium"
     return _Redactor(format_name).redacted(head.decode(errors="replace"))
 
 
 class _Redactor:
-    """Walks JSON text, whole or cut off, and hides values."""
+    """Walks JSON text, whole or cut off, and hides values.
+
+    Where the text stops being JSON, nobody knows any more what is a key and what a
+    value, for a quotation mark that is lost turns one into the other: from there on
+    nothing but brackets is shown.
+    """
 
     def __init__(self, format_name: str) -> None:
         self._shown = SHOWN.get(format_name, frozenset())
         self._in_full = IN_FULL.get(format_name, frozenset())
         self._open: list[str] = []  # the keys of the containers around us
         self._key = ""  # of the value that comes next
+        self._lost = False
         self._written: list[str] = []
 
     def redacted(self, text: str) -> str:
         """The text with every value hidden that is not known to be harmless."""
         parts = [match.group() for match in _part.finditer(text)]
+        before = ""
         for part, following in zip(parts, [*parts[1:], ""], strict=True):
-            if part.startswith('"') and following == ":":
-                self._key = part[1:-1]
-                self._written.append(part[:MAX_SHOWN])
-            elif len(part) == 1 and part in '{}[],:"':
+            self._lost = self._lost or _derails(part, before)
+            if part in MARKS:
                 self._mark(part)
+            elif part.startswith('"') and following == ":" and not self._lost:
+                self._key = part[1:-1]
+                self._written.append(part if _name.fullmatch(part) else HIDDEN)
             else:
                 self._written.append(part if self._harmless(part) else HIDDEN)
+            before = part
         return "".join(self._written)[:MAX_EXCERPT]
 
     def _mark(self, part: str) -> None:
@@ -124,6 +147,8 @@ class _Redactor:
         self._written.append("…" if part == '"' else part)  # cut off inside a string
 
     def _harmless(self, part: str) -> bool:
+        if self._lost:
+            return False
         if part in ("null", "true", "false"):
             return True
         if len(part) > MAX_SHOWN or _secret.search(part):
@@ -134,3 +159,15 @@ class _Redactor:
             return True
         inside = self._open[-1] if self._open else ""
         return self._key in (_SOURCE if inside == "source" else self._shown)
+
+
+def _derails(part: str, before: str) -> bool:
+    """Whether a part cannot stand in JSON where it does."""
+    if part == '"':
+        return True
+    if part in MARKS:
+        return False
+    text = part.startswith('"')
+    if not text and not _literal.fullmatch(part):
+        return True
+    return bool(before) and before not in MARKS

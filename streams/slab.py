@@ -1,5 +1,6 @@
 """Records of one topic partition as columns: what every runtime hands to stage 1."""
 
+from itertools import compress
 from typing import NamedTuple
 
 
@@ -16,3 +17,18 @@ class Slab(NamedTuple):
     arrivals: list[int]
     keys: list[bytes | None]
     values: list[bytes | None]
+
+    def where(self, kept: list[bool]) -> "Slab":
+        """The records at whose place there is True."""
+        return Slab(
+            self.topic,
+            self.partition,
+            list(compress(self.offsets, kept)),
+            list(compress(self.arrivals, kept)),
+            list(compress(self.keys, kept)),
+            list(compress(self.values, kept)),
+        )
+
+    def only(self, index: int) -> "Slab":
+        """One record."""
+        return self.where([at == index for at in range(len(self.offsets))])

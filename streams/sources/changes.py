@@ -131,7 +131,8 @@ def kind_of(change: Change, topic: str, prefix: str) -> Kind:
         return Kind.SCHEMA_CHANGE
     if change.flat_ts_ms is None and change.flat_source_ms is None:
         return Kind.NONE
-    kind = _row_kind(change.flat_op or "c", change.flat_snapshot)
+    op = "c" if change.flat_op is None else change.flat_op
+    kind = _row_kind(op, change.flat_snapshot)
     return Kind.FLAT_ROW if kind is Kind.ROW else kind
 
 

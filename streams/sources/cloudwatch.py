@@ -25,6 +25,7 @@ from streams.sources.source import (
 from streams.table import Shape, Want
 
 MAX_COUNT: Final = 1e12
+UNKNOWN_UNIT: Final = "unknown_unit"
 NO_SAMPLES: Final = "no_samples"
 """A datum of nothing says nothing: its 0 is no measurement, and none that is good."""
 
@@ -46,7 +47,10 @@ SI: Final = {
     "Gigabits": 125e6,
     "Terabits": 125e9,
 }
-"""SI units per unit of the wire; `<unit>/Second` alike. `None` leaves the catalogue."""
+"""SI units per unit of the wire; `<unit>/Second` alike."""
+
+UNSTATED: Final = ("", "None")
+"""The catalogue's unit holds. Of any other nobody knows how much of it is too much."""
 
 
 class _Values(msgspec.Struct, gc=False):
@@ -228,6 +232,9 @@ class CloudWatch:
         want = self._wanted(shapes, datum.dimensions)
         if isinstance(want, str):
             return Target(want)
+        unit = datum.unit
+        if unit not in UNSTATED and unit.removesuffix(PER_SECOND) not in SI:
+            return Target(UNKNOWN_UNIT, detail=f" in {unit[:20]!r}")
         tags = [tag(name, value) for name, value in datum.dimensions.items()]
         tags += [tag("account", datum.account_id), tag("region", datum.region)]
         track = self._intake.fold.track(want, tags_text(tags), want.period_ms)

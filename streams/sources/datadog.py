@@ -133,11 +133,11 @@ class Datadog:
     def _take(
         self, series: Series, index: int, arrival_ms: int, outcomes: Outcomes
     ) -> None:
-        if series.metric not in self._intake.table.datadog:
-            outcomes.counts[IRRELEVANT] += len(series.points)
-            return
         if not series.points:
             outcomes.counts[EMPTY] += 1
+            return
+        if series.metric not in self._intake.table.datadog:
+            outcomes.counts[IRRELEVANT] += len(series.points)
             return
         target = self._find(series)
         for at_s, stated in map(_pair, series.points):
@@ -215,6 +215,8 @@ def _number(stated: float | str | None) -> float | str | None:
     """A value, None where there is none, or why it is no number."""
     if not isinstance(stated, str):
         return stated
+    if not stated.isascii() or "_" in stated or stated != stated.strip():
+        return NOT_A_NUMBER  # Python would read it; nobody who sends numbers writes it
     try:
         return float(stated)
     except ValueError:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams.documents import NOT_FINITE_STAND_IN
 from streams.envelope import MAX_DOCUMENTS, MAX_OUTPUT_BYTES, TooMuchError, Unwrapper
-from tests.streams.stage import firehose, lines, sns, text, zipped
+from tests.streams.stage import Stage, datum, firehose, lines, sns, text, zipped
 
 A, B, C = {"a": 1}, {"b": "ü}{"}, {"c": [1, {"d": None}]}
 b64 = base64.b64encode
@@ -271,3 +271,22 @@ def test_a_cut_loses_at_most_the_lines_that_it_touches(several, data):
 def test_no_bytes_raise_anything_but_too_much(value):
     with suppress(TooMuchError):
         list(Unwrapper().unwrap(value))
+
+
+@pytest.mark.parametrize("broken", [b"\xff", b"\xed\xa0\x80", b"\xc0\xaf", b"\xc3"])
+def test_what_is_no_utf8_is_no_json_even_in_a_field_that_nobody_reads(broken):
+    bad = text(datum()).replace(b'"stream"', b'"' + broken + b'"')
+    for value in (bad, lines(bad, datum()), b"[" + bad + b"," + text(datum()) + b"]"):
+        stage = Stage().add("cloudwatch", value)
+        neighbours = 0 if value == bad else 1
+
+        assert stage.results("cloudwatch") == {"malformed": 1} | (
+            {"ok": 1} if neighbours else {}
+        )
+        assert len(stage.flush().letters) == 1
+
+
+def test_the_value_of_a_damaged_key_is_no_element_of_an_array():
+    found = list(Unwrapper().unwrap(b'[{"a" 1}:' + text(A) + b"]"))
+
+    assert all(document.fault for document in found)

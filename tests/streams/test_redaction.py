@@ -110,3 +110,17 @@ def test_no_letter_holds_what_a_row_holds():
 
     assert len(letters) == 6
     assert SECRET not in repr(letters)
+
+
+@pytest.mark.parametrize(
+    "lost", ['"op": "c"', '"after"', '"name"', "{", '"before": null']
+)
+def test_where_a_quotation_mark_is_lost_nothing_is_shown_any_more(lost):
+    """Else values turn into what looks like keys, numbers or structure."""
+    change = {"op": "c", **row(), "after": {"name": SECRET, "note": f'"{SECRET}"'}}
+    whole = text(change).decode()
+    for at in (whole.index(lost), whole.index(lost) + len(lost) - 1):
+        broken = whole[:at] + '"' + whole[at:]
+
+        assert SECRET not in excerpt(broken.encode(), "debezium")
+        assert SECRET not in excerpt(whole.replace('"', "", 1).encode(), "debezium")

@@ -27,7 +27,7 @@ UNITS = {
     "Milliseconds": 0.02,
     "Microseconds": 0.00002,
     "None": 0.02,  # the catalogue says milliseconds
-    "Furlongs": 0.02,
+    "": 0.02,
 }
 
 
@@ -36,6 +36,14 @@ def test_the_unit_on_the_wire_goes_before_the_catalogues(unit):
     seen = Stage().add("cloudwatch", datum(value=20.0, unit=unit)).flush()
 
     assert [cell[4] for cell in seen.of(*LAG)] == [UNITS[unit]]
+
+
+@pytest.mark.parametrize("unit", ["Furlongs", "Nanoseconds", "ms", "seconds", " "])
+def test_a_unit_that_nobody_knows_is_refused_not_taken_for_the_catalogues(unit):
+    seen = Stage().add("cloudwatch", datum(value=20.0, unit=unit)).flush()
+
+    assert seen.cells == {}
+    assert seen.letters[0].reason == f"unknown_unit: AuroraReplicaLag in {unit!r}"
 
 
 def test_thresholds_are_met_exactly_by_scaled_values():

@@ -131,6 +131,20 @@ def test_values_that_say_nothing_are_refused(reason):
     assert dict(stage.ingest.refused) == {("datadog", reason): 1}
 
 
+@pytest.mark.parametrize("stated", ["\u0663", "1_000", " 1", "1\n", "0x10", ""])
+def test_text_that_python_alone_would_read_as_a_number_is_none(stated):
+    stage = Stage().add("datadog", payload(series("postgresql.commits", (AT, stated))))
+
+    assert stage.flush().of(*COMMITS) == []
+    assert dict(stage.ingest.refused) == {("datadog", "not_a_number"): 1}
+
+
+def test_a_series_of_nothing_is_counted_even_where_nobody_asks_for_it():
+    stage = Stage().add("datadog", payload(series("nobody.asks")))
+
+    assert stage.results("datadog") == {"empty": 1}
+
+
 def test_a_literal_nan_loses_its_point_alone():
     good = payload(series("postgresql.commits", (AT, 1.0), (AT + 20_000, 2.0)))
     broken = json.dumps(good).replace("1.0", "NaN").encode()

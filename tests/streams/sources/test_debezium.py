@@ -199,6 +199,13 @@ def test_a_flattened_row_that_says_its_time_tells_freshness(field):
     assert newest(stage.flush(), "event") == [(NOW, AT)]
 
 
+def test_a_flattened_row_of_an_unknown_operation_is_refused():
+    stage = Stage().add(ROWS, {"id": 1, "__op": "", "__source_ts_ms": NOW - 900})
+
+    assert stage.flush().cells == {}
+    assert dict(stage.ingest.refused) == {("cdc", "unknown_op"): 1}
+
+
 def test_a_flattened_row_has_no_position_so_it_is_not_counted():
     stage = Stage().add(ROWS, {"id": 1, "__op": "u", "__source_ts_ms": AT})
 

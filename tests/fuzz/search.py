@@ -1,0 +1,238 @@
+"""The search: mutate, walk, judge; what is new joins the corpus."""
+
+import faulthandler
+import hashlib
+import random
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+from tests.fuzz.judge import UncheckedError, Unjustified, judge
+from tests.fuzz.mutations import MAX_BYTES, Payload, mutated
+from tests.fuzz.walk import LetterError, Outcome, SilentError, Take
+
+MAX_CORPUS = 3_000
+TRACE_EVERY = 40
+SAMPLE_EVERY = 2_000
+HANG_SECONDS = 10.0
+"""CPU time that one payload may take; the largest bombs take a second."""
+
+STUCK_SECONDS = 300
+"""By the clock: beyond it, the process is stuck where no signal reaches."""
+
+PAGE = resource.getpagesize()
+
+
+class HangError(Exception):
+    """One payload took too long."""
+
+
+class Failure(NamedTuple):
+    """A payload, and what was wrong with what became of it."""
+
+    payload: Payload
+    what: str
+
+
+class Report(NamedTuple):
+    """What a search found. `memory` holds (payloads, resident MB)."""
+
+    payloads: int
+    failures: list[Failure]
+    counted: int
+    unchecked: int
+    signatures: int
+    lines: int
+    slowest_s: float
+    results: Counter[str]
+    memory: list[tuple[int, float]]
+
+
+class Search:
+    """One process's share. `told` is called with the payloads done, now and then."""
+
+    def __init__(
+        self,
+        take: Take,
+        seeds: list[Payload],
+        seed: int,
+        told: Callable[[str], None],
+        hang_s: float = HANG_SECONDS,
+    ) -> None:
+        self._take = take
+        self._hang_s = hang_s
+        self._seeds = seeds
+        self._corpus: list[Payload] = list(seeds)
+        self._chosen = random.Random(seed)
+        self._told = told
+        self._signatures: set[tuple[object, ...]] = set()
+        self._lines: set[tuple[str, int]] = set()
+        self._failures: dict[str, Failure] = {}
+        self._results: Counter[str] = Counter()
+        self._counted = self._unchecked = 0
+        self._slowest = 0.0
+        self._memory: list[tuple[int, float]] = []
+
+    def run(self, payloads: int) -> Report:
+        """Try so many payloads, the seeds themselves first."""
+        begun = time.monotonic()
+        with _watched():
+            for number in range(payloads):
+                if number % SAMPLE_EVERY == 0:
+                    self._look(number, begun)
+                self._try(self._next(number), traced=number % TRACE_EVERY == 0)
+        self._look(payloads, begun)
+        return Report(
+            payloads,
+            list(self._failures.values()),
+            self._counted,
+            self._unchecked,
+            len(self._signatures),
+            len(self._lines),
+            self._slowest,
+            self._results,
+            self._memory,
+        )
+
+    def _next(self, number: int) -> Payload:
+        if number < len(self._seeds):
+            return self._seeds[number]
+        base = self._seeds if self._chosen.random() < 0.5 else self._corpus
+        return mutated(self._chosen.choice(base), self._seeds, self._chosen)
+
+    def _try(self, payload: Payload, *, traced: bool) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._hang_s)
+        begun = time.process_time()
+        try:
+            news = self._walked(payload, traced=traced)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is a failure
+            what = f"{type(error).__name__}: {error}"[:600]
+            self._failures.setdefault(_kind(error), Failure(payload, what))
+            self._results["failed"] += 1
+            return
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        self._slowest = max(self._slowest, time.process_time() - begun)
+        if news and payload.value is not None and len(payload.value) <= MAX_BYTES:
+            if len(self._corpus) < MAX_CORPUS:
+                self._corpus.append(payload)
+            else:
+                self._corpus[self._chosen.randrange(MAX_CORPUS)] = payload
+
+    def _walked(self, payload: Payload, *, traced: bool) -> bool:
+        """Walk and judge; whether anything new was seen."""
+        lines = len(self._lines)
+        with self._tracing(traced):
+            outcome = self._take(payload)
+        self._judge(payload, outcome)
+        known = len(self._signatures)
+        self._signatures.add(outcome.signature)
+        return len(self._signatures) > known or len(self._lines) > lines
+
+    def _judge(self, payload: Payload, outcome: Outcome) -> None:
+        topic, arrival_ms = payload.topic, payload.arrival_ms
+        arrived_ms = arrival_ms if arrival_ms > 0 else 1
+        try:
+            counted = judge(payload.value, topic, arrived_ms, outcome.batches)
+        except UncheckedError:
+            self._unchecked += 1
+            return
+        self._counted += counted
+        self._results["counted" if counted else "not counted"] += 1
+
+    @contextmanager
+    def _tracing(self, traced: bool) -> Iterator[None]:
+        if not traced:
+            yield
+            return
+        sys.settrace(self._trace)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
+        name = frame.f_code.co_filename
+        return self._line if "/streams/" in name or "/slo/" in name else None
+
+    def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line":
+            self._lines.add((frame.f_code.co_filename, frame.f_lineno))
+        return self._line
+
+    def _look(self, number: int, begun: float) -> None:
+        faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 2**20
+        self._memory.append((number, resident))
+        if number % (10 * SAMPLE_EVERY) == 0 and number:
+            rate = number / max(time.monotonic() - begun, 1e-9)
+            self._told(
+                f"{number:,} payloads, {rate:,.0f}/s, {resident:.0f} MB,"
+                f" {len(self._signatures):,} outcomes, {len(self._lines):,} lines,"
+                f" {len(self._failures)} failures"
+            )
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Whatever hangs in Python code is interrupted; what hangs below it, ended."""
+
+    def hangs(number: int, frame: FrameType | None) -> None:
+        raise HangError("a payload took too much CPU time")
+
+    before = signal.signal(signal.SIGVTALRM, hangs)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _kind(error: BaseException) -> str:
+    """Failures of one kind are reported once: by type, and the line that raised."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    words = "".join(c for c in str(error)[:60] if not c.isdigit())
+    return f"{type(error).__name__} {place} {words}"
+
+
+# -- small reproducers ---------------------------------------------------------------
+
+
+def reduced(payload: Payload, fails: Callable[[Payload], bool]) -> Payload:
+    """The payload with everything left out that is not needed to fail."""
+    value, size = payload.value or b"", len(payload.value or b"") // 2
+    while size:
+        at = 0
+        while at < len(value):
+            shorter = value[:at] + value[at + size :]
+            if fails(payload._replace(value=shorter)):
+                value = shorter
+            else:
+                at += size
+        size //= 2
+    return payload._replace(value=value)
+
+
+def kept(failure: Failure, folder: Path) -> Path:
+    """Write a reproducer: what was wrong, where it came from, and the bytes."""
+    payload = failure.payload
+    name = hashlib.sha256(payload.value or b"").hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.bin"
+    path.write_bytes(payload.value or b"")
+    head = f"{failure.what}\n{payload.topic} {payload.arrival_ms} {payload.key!r}\n"
+    path.with_suffix(".txt").write_text(head)
+    return path
+
+
+__all__ = ["Failure", "LetterError", "Report", "Search", "SilentError", "Unjustified"]

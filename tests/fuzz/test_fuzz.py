@@ -1,0 +1,169 @@
+"""The fuzz run in small, and its check: what it must never miss, it does not miss."""
+
+import json
+import time
+
+import pytest
+
+from streams.batch import SCHEMA_VERSION, Batch, Route
+from streams.store import Store
+from tests.fuzz.judge import Unjustified, judge
+from tests.fuzz.mutations import Payload
+from tests.fuzz.search import Report, Search
+from tests.fuzz.seeds import plan_for, seeds_of
+from tests.fuzz.walk import Outcome, SilentError, Walk
+from tests.streams.stage import NOW, SHARED, datum, payload, row, series, text
+
+PAYLOADS = 20_000
+NOTHING = Outcome([], [], ())
+
+
+def test_nothing_that_is_wrong_is_counted_and_nothing_breaks(samples, tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    walk = Walk(plan_for(samples), SHARED, store)
+    told: list[str] = []
+
+    report = Search(walk.take, seeds_of(samples), 7, told.append).run(PAYLOADS)
+
+    assert report.failures == []
+    assert report.counted > PAYLOADS / 10
+    assert report.unchecked < PAYLOADS / 100
+    assert report.signatures > 500
+    store.close()
+
+
+# -- the search finds what is wrong -----------------------------------------------------
+
+
+def searched(take) -> Report:
+    seed = Payload("cloudwatch", NOW, None, text(datum()))
+    return Search(take, [seed], 1, print, hang_s=0.05).run(3)
+
+
+def counts_everything(one: Payload) -> Outcome:
+    return Outcome([counted("cloudwatch:AuroraReplicaLag", NOW - 60_000)], [], ())
+
+
+def crashes(one: Payload) -> Outcome:
+    raise OverflowError("int too large")
+
+
+def hangs(one: Payload) -> Outcome:
+    until = time.process_time() + 5
+    while time.process_time() < until:
+        pass
+    return NOTHING
+
+
+def vanishes(one: Payload) -> Outcome:
+    raise SilentError
+
+
+FAULTY = {
+    counts_everything: "Unjustified",
+    crashes: "OverflowError",
+    hangs: "HangError",
+    vanishes: "SilentError",
+}
+
+
+@pytest.mark.parametrize("take", FAULTY)
+def test_a_walk_that_does_wrong_is_found_out(take):
+    kinds = {one.what.partition(":")[0] for one in searched(take).failures}
+
+    assert kinds == {FAULTY[take]}
+
+
+# -- the check knows right from wrong ---------------------------------------------------
+
+
+def counted(signal: str, start: int, *stats: float, period: int = 60_000) -> Batch:
+    route = Route("instance:orders-a", signal, "", period)
+    values = stats or (2.0, 0.04, 0.02, 0.02)
+    return Batch(
+        SCHEMA_VERSION, "w", 0, [], {}, [route], [(0, start, NOW, *values)], []
+    )
+
+
+def rows(good: int, total: int) -> Batch:
+    route = Route("cdc:returns", "cdc:rows/30000", "", 0)
+    return Batch(
+        SCHEMA_VERSION, "w", 0, [], {}, [route], [], [(0, NOW - 10_000, good, total)]
+    )
+
+
+def changed(**fields) -> bytes:
+    return json.dumps(datum() | fields).encode()
+
+
+LAG = "cloudwatch:AuroraReplicaLag"
+COMMITS = "datadog:postgresql.commits"
+AT = NOW - 60_000
+RIGHT = {
+    "a datum in milliseconds": (text(datum()), counted(LAG, AT)),
+    "an idle catalogue unit": (text(datum(unit="None")), counted(LAG, AT)),
+    "a sentinel": (
+        changed(value={"max": -1, "min": -1, "sum": -1, "count": 2}),
+        counted(LAG, AT, 2.0, -1.0, -1.0, -1.0),
+    ),
+    "a point": (
+        text(payload(series("postgresql.commits", (AT, 3.0)))),
+        counted(COMMITS, AT, 0.0, 3.0, 3.0, 3.0),
+    ),
+    "a row in time": (text(row()), rows(1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_was_said_may_be_counted(name):
+    value, batch = RIGHT[name]
+
+    assert judge(value, "any", NOW, [batch])
+
+
+CUT = text(datum())[:-20]
+NAN = text(datum()).replace(b'"max": 20.0', b'"max": NaN')
+LATE = text(row(NOW - 40_000))
+WRONG = {
+    "a datum cut off": (CUT, counted(LAG, AT)),
+    "a datum that is no UTF-8": (
+        text(datum()).replace(b"stream", b"\xff", 1),
+        counted(LAG, AT),
+    ),
+    "NaN": (NAN, counted(LAG, AT)),
+    "true for a number": (
+        changed(value={"max": True, "min": 1, "sum": 2, "count": 2}),
+        counted(LAG, AT, 2.0, 0.002, 0.001, 0.001),
+    ),
+    "a unit that nobody knows": (changed(unit="Parsecs"), counted(LAG, AT)),
+    "a sentinel made small": (
+        text(datum(value=-1.0)),
+        counted(LAG, AT, 2.0, -0.002, -0.001, -0.001),
+    ),
+    "another time": (text(datum()), counted(LAG, AT - 60_000)),
+    "another value": (text(datum()), counted(LAG, AT, 2.0, 0.04, 0.02, 0.01)),
+    "another metric": (text(datum()), counted("cloudwatch:ReplicaLag", AT)),
+    "a time in seconds": (changed(timestamp=AT // 1000), counted(LAG, AT // 1000)),
+    "next year": (changed(timestamp=AT + 10**10), counted(LAG, AT + 10**10)),
+    "no samples": (
+        changed(value={"max": 0, "min": 0, "sum": 0, "count": 0}),
+        counted(LAG, AT, 0.0, 0.0, 0.0, 0.0),
+    ),
+    "nothing": (b"{}", counted(LAG, AT)),
+    "digits that are not ours": (
+        text(payload(series("postgresql.commits", (AT, "\u0663")))),
+        counted(COMMITS, AT, 0.0, 3.0, 3.0, 3.0),
+    ),
+    "a late row as good": (LATE, rows(1, 1)),
+    "a row twice": (text(row()), rows(2, 2)),
+    "a snapshot as a row": (text(row(op="r")), rows(1, 1)),
+    "an operation that nobody knows": (text(row(op="x")), rows(1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_nobody_said_may_not_be_counted(name):
+    value, batch = WRONG[name]
+
+    with pytest.raises(Unjustified):
+        judge(value, "any", NOW, [batch])
