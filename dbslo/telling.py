@@ -29,6 +29,9 @@ from streams.store import Letter, Store
 
 log = logging.getLogger("dbslo.telling")
 
+IDLE_SECONDS = 0.5
+"""How often the outbox is looked into where no commit of this process wakes us."""
+
 STOP_SECONDS = 20.0
 """An attempt under way may end; what is not sent waits in the outbox."""
 
@@ -129,7 +132,7 @@ class Telling:
         owner = f"{socket.gethostname()}-{os.getpid()}"
         routes = default_routes(known)
         courier = Courier(store, known, routes, owner, real_clock, pace)
-        self._runner = Runner(courier, self._observed, idle_seconds=0.1)
+        self._runner = Runner(courier, self._observed, idle_seconds=IDLE_SECONDS)
 
     def start(self) -> None:
         """Begin to deliver what is due."""

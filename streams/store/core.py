@@ -1,7 +1,7 @@
 """The store: one transaction a flush, whose first statement is the fence."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -38,6 +38,8 @@ class Store(SqlOutbox):
 
     `url`: `sqlite:///path` or `postgresql+psycopg://...`. Raises SchemaError where a
     later version wrote it. `lazy`: it is first asked where it is first used.
+    `noticed` is called after each commit that leaves somebody to be told; it must not
+    wait.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Store(SqlOutbox):
         # SQLite's transactions are snapshots by themselves.
         postgresql = self._engine.dialect.name == "postgresql"
         level = {"isolation_level": "REPEATABLE READ"} if postgresql else {}
+        self.noticed: Callable[[], None] = lambda: None
         self._snapshots = self._engine.execution_options(**level)
         if not lazy:
             self.prepare()
@@ -104,6 +107,8 @@ class Store(SqlOutbox):
                 drop_told(connection, change.clock_ms)
             if change.rehearsal:
                 raise RehearsedError
+        if change.notices:
+            self.noticed()
         return msgspec.structs.replace(mine, next=change.after)
 
     # -- reading back --------------------------------------------------------------
