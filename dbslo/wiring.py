@@ -117,7 +117,8 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
     )
     listener = _listening(have, collector, watcher)
     try:
-        if telling is not None:
+        if store is not None and telling is not None:
+            store.noticed = telling.wake
             telling.start()
         yield Beside(listener, telling)
     finally:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as Offset
 
 from slo.verdict import VerdictChange
@@ -81,8 +81,7 @@ class EvaluateWorker(Evaluating):
         2. Commit the offsets to the group, as a hint: the store's are what counts.
         3. Tick, once a second.
         """
-        messages = self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
-        found = polled(messages)
+        found = polled(self._poll())
         for place in found.expired:
             raise WorkerStoppedError(expired(place[1], self._positions.next(place)))
         slabs = self._positions.fresh(found, self._clock())
@@ -94,6 +93,11 @@ class EvaluateWorker(Evaluating):
             self._ticked_at = time.monotonic()
             self._tick()
         return sum(len(slab.offsets) for slab in slabs)
+
+    def _poll(self) -> list[Message]:
+        """What there is, as soon as there is anything: the client waits for all."""
+        first = self._consumer.consume(1, POLL_SECONDS)
+        return first + self._consumer.consume(POLL_RECORDS - 1, 0) if first else first
 
     def _tick(self) -> None:
         for partition in self.partitions.tick():
