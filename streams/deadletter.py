@@ -11,6 +11,12 @@ from streams.slab import Slab
 
 MAX_DETAIL = 500
 
+MAX_EXCERPTS = 2 * 1024 * 1024
+"""Characters of excerpts in one flush: a flood of refusals must not fill memory, nor
+one transaction. Beyond that letters say where the record is, and show nothing of it."""
+
+NO_ROOM = "(too many letters at once: the record itself has the rest)"
+
 
 class DeadLetter(msgspec.Struct, frozen=True):
     """Where it came from and why it was refused; never the payload in the clear.
@@ -49,11 +55,27 @@ class Faults:
         self.reasons[fault.reason] += 1
 
 
-def dead_letter(slab: Slab, index: int, format_name: str, faults: Faults) -> DeadLetter:
+class Letters(list[DeadLetter]):
+    """The dead letters of one flush; what they show is bounded, all in all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = MAX_EXCERPTS
+
+    def write(self, slab: Slab, index: int, format_name: str, faults: Faults) -> None:
+        """Add the letter of one record."""
+        shown = self._room > 0
+        self.append(dead_letter(slab, index, format_name, faults, shown=shown))
+        self._room -= len(self[-1].excerpt)
+
+
+def dead_letter(
+    slab: Slab, index: int, format_name: str, faults: Faults, *, shown: bool = True
+) -> DeadLetter:
     """The dead letter of one record, for all that is wrong in it.
 
     A retry reads the record again, so one letter is enough. `sha256` is that of the
-    whole value.
+    whole value. Nothing of the payload is in it unless it is to be `shown`.
     """
     reason, detail, data = faults.first or Fault("unknown", "", b"")
     more = faults.reasons.total() - 1
@@ -66,7 +88,7 @@ def dead_letter(slab: Slab, index: int, format_name: str, faults: Faults) -> Dea
         reason=_text(f"{reason}: {detail[:MAX_DETAIL]}")
         + (f" (and {more} more in this record)" if more > 0 else ""),
         sha256=sha256(slab.values[index] or b"").hexdigest(),
-        excerpt=_text(excerpt(data, format_name)),
+        excerpt=_text(excerpt(data, format_name)) if shown else NO_ROOM,
     )
 
 

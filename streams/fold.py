@@ -1,11 +1,13 @@
 """The fold: statements joined and counted by route, until the next flush."""
 
+from collections import Counter
 from typing import Final
 
 import msgspec
 
 from slo.facts import Cell as Fact
 from slo.facts import join
+from slo.model import HOUR
 from streams.batch import Route
 from streams.packing import SHORT_ROUTE_BYTES, Frame, Page, Pages
 from streams.routes import MAX_TAGS_CHARACTERS
@@ -16,6 +18,15 @@ MAX_TAG_SETS: Final = 1_000
 
 MAX_ROUTES: Final = 100_000
 """Routes of the whole worker, where the plan does not want more by itself."""
+
+MAX_ROUTE_BYTES: Final = 64 * 1024 * 1024
+"""The bytes of their names, likewise."""
+
+WANT_BYTES: Final = 4 * 300
+"""What the names of one want's own routes may take."""
+
+FORGET_MS: Final = HOUR
+"""A route that said nothing for so long makes room: tag sets come and go."""
 
 TOO_MANY_TAG_SETS: Final = "too_many_tag_sets"
 TAGS_TOO_LONG: Final = "tags_too_long"
@@ -53,6 +64,7 @@ class Track:
         "number",
         "packed_route",
         "page",
+        "used",
     )
 
     def __init__(
@@ -65,6 +77,7 @@ class Track:
         self._turn = turn
         self.page = NOWHERE
         self.number = self.end = 0
+        self.used = pages.era
         self.last_ms = NEVER_MS
         self.cells: dict[int, tuple[Fact, int]] = {}
         self.deltas: dict[int, tuple[int, int]] = {}
@@ -103,6 +116,7 @@ class Track:
         self.number = len(page.tracks)
         page.tracks.append(self)
         page.route_bytes += size
+        self.used = self._pages.era
         self.last_ms = NEVER_MS
         return page
 
@@ -190,14 +204,20 @@ class Fork(Track):
 
 
 class Fold:
-    """All tracks, and the batches in the making, for each output partition."""
+    """All tracks, and the batches in the making, for each output partition.
+
+    `era` changes where routes were forgotten: who remembers tracks forgets them, too.
+    """
 
     def __init__(self, partitions: int, wants: int) -> None:
+        self.era = 0
         self._pages = [Pages() for _ in range(partitions)]
         self._holding: list[Track] = []
         self._tracks: dict[tuple[str, str, int, str], Track] = {}
-        self._tag_sets: dict[tuple[str, str], int] = {}
+        self._tag_sets: Counter[tuple[str, str]] = Counter()
         self._most = max(MAX_ROUTES, 4 * wants)
+        self._room = self._most_bytes = max(MAX_ROUTE_BYTES, WANT_BYTES * wants)
+        self._swept_ms: int | None = None
 
     def track(self, want: Want, tags: str, period_ms: int) -> Track | str:
         """The track of a route, or why there can be no more."""
@@ -207,26 +227,32 @@ class Fold:
             return found
         if len(tags) > MAX_TAGS_CHARACTERS:
             return TAGS_TOO_LONG
-        sets = self._tag_sets.get(key[:2], 0)
         turn = len(self._tracks)
-        if sets >= MAX_TAG_SETS or turn >= self._most:
+        full = turn >= self._most or self._room <= 0
+        if full or self._tag_sets[key[:2]] >= MAX_TAG_SETS:
             return TOO_MANY_TAG_SETS
-        self._tag_sets[key[:2]] = sets + 1
+        self._tag_sets[key[:2]] += 1
         route = Route(want.resource, want.signal, tags, period_ms)
-        found = self._tracks[key] = self._new(want, route, turn)
+        pages = self._pages[want.partition]
+        found = self._tracks[key] = Track(want, route, pages, self._holding, turn)
+        self._room -= len(found.packed_route)
         return found
 
-    def _new(self, want: Want, route: Route, turn: int) -> Track:
-        kind = Fork if want.also else Track
-        track = kind(want, route, self._pages[want.partition], self._holding, turn)
-        if isinstance(track, Fork):
-            track.others = tuple(
-                self._new(
-                    also, msgspec.structs.replace(route, resource=also.resource), turn
-                )
-                for also in want.also
-            )
-        return track
+    def _sweep(self, now_ms: int) -> None:
+        """Forget the routes that nobody used since the last sweep."""
+        if self._swept_ms is None:
+            self._swept_ms = now_ms
+        if now_ms - self._swept_ms < FORGET_MS:
+            return
+        self._swept_ms = now_ms
+        kept = {key: one for key, one in self._tracks.items() if one.used == self.era}
+        self.era += 1
+        for pages in self._pages:
+            pages.era = self.era
+        self._tracks = kept
+        self._tag_sets = Counter(key[:2] for key in kept)
+        sizes = sum(len(one.packed_route) for one in kept.values())
+        self._room = self._most_bytes - sizes
 
     def make_room(self) -> None:
         """Begin new pages where the present ones are full; between a slab's pieces."""
@@ -238,11 +264,13 @@ class Fold:
         for track in self._holding:
             track.flush()
         self._holding.clear()
-        return [
+        flushed = [
             (partition, payload)
             for partition, pages in enumerate(self._pages)
             for payload in pages.flush(frame)
         ]
+        self._sweep(frame.flushed_ms)
+        return flushed
 
     def clear(self) -> None:
         """Forget every statement; routes stay known."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from slo.plan import Plan
 from streams.batch import Batch, Mark, decode
-from streams.deadletter import DeadLetter, Fault, Faults, dead_letter
+from streams.deadletter import DeadLetter, Fault, Faults, Letters
 from streams.documents import Document, is_text
 from streams.envelope import TooMuchError, Unwrapper
 from streams.fold import Fold
@@ -25,6 +25,10 @@ from streams.table import Table
 from streams.topics import Topics
 
 DOCUMENTS_AT_ONCE: Final = 500
+MAX_TOPICS: Final = 1_000
+OTHER: Final = "other"
+"""Topics that are counted by themselves, and the name of all the others."""
+
 SOURCES: Final = {"vector": "datadog", "debezium": "cdc"}
 """The source of a format, where it is not called the same."""
 
@@ -72,6 +76,7 @@ class Ingest:
     ) -> None:
         self.records: Counter[tuple[str, str]] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
+        self._counted: set[str] = set()
         self._topics = topics
         self._worker = worker
         self._horizon = horizon
@@ -80,7 +85,7 @@ class Ingest:
         self._positions = Positions()
         intake = Intake(self._table, topics, self._fold, self._positions, horizon)
         self._sources = {name: make(intake) for name, make in FORMATS.items()}
-        self._dead: list[DeadLetter] = []
+        self._dead = Letters()
 
     @property
     def unknown_resources(self) -> frozenset[str]:
@@ -134,7 +139,15 @@ class Ingest:
     def _account(self, topic: str, outcomes: Outcomes) -> None:
         for result, count in outcomes.counts.items():
             if count:
-                self.records[topic, result] += count
+                self._count(topic, result, count)
+
+    def _count(self, topic: str, result: str, count: int = 1) -> None:
+        """Count by topic; of topics beyond the first 1,000 all together."""
+        if topic not in self._counted:
+            if len(self._counted) >= MAX_TOPICS:
+                topic = OTHER
+            self._counted.add(topic)
+        self.records[topic, result] += count
 
     def _bury(self, slab: Slab, index: int, name: str, faults: Faults) -> None:
         """Count everything wrong in a record, and write its one dead letter."""
@@ -143,8 +156,8 @@ class Ingest:
         source = SOURCES.get(name, name)
         for reason, count in faults.reasons.items():
             self.refused[source, reason] += count
-            self.records[slab.topic, _result(reason)] += count
-        self._dead.append(dead_letter(slab, index, name, faults))
+            self._count(slab.topic, _result(reason), count)
+        self._dead.write(slab, index, name, faults)
 
     # -- records that are not one plain document -----------------------------------------
 
@@ -161,7 +174,7 @@ class Ingest:
             empty = False
             faults.add(Fault(TOO_MUCH, f"the record {error}", value))
         if empty:
-            self.records[record.topic, NOTHING.get(name, TOMBSTONE)] += 1
+            self._count(record.topic, NOTHING.get(name, TOMBSTONE))
         return faults
 
     def _documents(
@@ -172,7 +185,7 @@ class Ingest:
             if fault:
                 faults.add(Fault(MALFORMED, fault, data))
             elif data in (b"", b"null"):
-                self.records[record.topic, NOTHING.get(name, TOMBSTONE)] += 1
+                self._count(record.topic, NOTHING.get(name, TOMBSTONE))
             else:
                 found = name if name in self._sources else sniff(data)
                 by_format.setdefault(found or "", []).append(data)
@@ -214,7 +227,7 @@ class Ingest:
         frame = Frame(self._worker, clock_ms, marks, inputs)
         flush = Flush(self._fold.flush(frame), self._dead)
         self._positions.flushed()
-        self._dead = []
+        self._dead = Letters()
         return flush
 
     def committed(self) -> None:
@@ -227,7 +240,7 @@ class Ingest:
         The caller seeks every held partition back to its committed offset.
         """
         self._fold.clear()
-        self._dead = []
+        self._dead = Letters()
         self._positions.discard()
 
     # -- partitions ----------------------------------------------------------------------

@@ -98,10 +98,12 @@ class Pages:
     """The pages of one output partition since the last flush.
 
     Where a flush needs several, they are open side by side, each for its share of the
-    routes: so that a route need not be written into every one of them.
+    routes: so that a route need not be written into every one of them. `era` is
+    `Fold.era`.
     """
 
     def __init__(self) -> None:
+        self.era = 0
         self.shares = [Page()]
         self._full: list[Page] = []
         self._room = MAX_BATCH_BYTES - MARGIN_BYTES

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from enum import Enum, auto
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,12 @@ MILLISECONDS: Final = range(10**12, 10**13)
 MICROSECONDS: Final = range(10**15, 10**16)
 """Epoch times from 2001 to 2286: the two units cannot be taken for each other."""
 
+MOST: Final = 2**64
+"""No position of a log is greater: what claims to be has none."""
+
+MAX_NAME: Final = 64
+"""A longer name of a server or connector is kept as its hash: marks must stay short."""
+
 BEAT_COLUMNS: Final = (
     "ts",
     "heartbeat",
@@ -34,9 +41,9 @@ BEAT_COLUMNS: Final = (
 )
 """Names of a heartbeat table's time column, the usual first."""
 
-_mariadb_gtid = re.compile(r"(\d+-\d+)-(\d+)")
-_mysql_gtid = re.compile(r"(.+):(\d+)")
-_binlog = re.compile(r"(.*?)(\d+)")
+_mariadb_gtid = re.compile(r"(\d{1,20}-\d{1,20})-(\d{1,20})", re.ASCII)
+_mysql_gtid = re.compile(r"(.+):(\d{1,20})", re.ASCII)
+_binlog = re.compile(r"(.*?)(\d{1,20})", re.ASCII)
 
 
 class Kind(Enum):
@@ -202,10 +209,20 @@ def position_of(change: Change, key: bytes | None, value: bytes) -> Position | N
     server, major, file, minor = place
     block = change.transaction
     order = UNKNOWN if block is None or block.total_order is None else block.total_order
+    numbers = (*major, *minor, time_ms, order)
+    if min(numbers) < UNKNOWN or max(numbers) >= MOST:
+        return None
     identity = key if key is not None or minor else _image(value)
     table, op = (origin.table or "").encode(), (change.op or "").encode()
     print_ = key_print(table, op, identity or b"")
-    return Position(origin.name, server, major, file, minor, order, print_, time_ms)
+    names = (_short(origin.name), _short(server))
+    return Position(*names, major, _short(file), minor, order, print_, time_ms)
+
+
+def _short(name: str) -> str:
+    if len(name) <= MAX_NAME:
+        return name
+    return blake2b(name.encode(), digest_size=16).hexdigest()
 
 
 _Place = tuple[str, tuple[int, ...], str, tuple[int, ...]]

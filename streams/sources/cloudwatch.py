@@ -16,7 +16,10 @@ from streams.packing import PIECE
 from streams.routes import tag, tags_text
 from streams.slab import Slab
 from streams.sources.source import (
+    KEY_BYTES,
     MAX_IDENTITY,
+    MAX_KNOWN,
+    MAX_KNOWN_BYTES,
     UNDECODABLE,
     Intake,
     Statement,
@@ -129,9 +132,15 @@ class CloudWatch:
             for (_, metric), shapes in intake.table.cloudwatch.items()
         }
         self._others: dict[tuple[object, ...], _Line] = {}
+        self._bytes = 0
+        self._most = max(MAX_KNOWN, 4 * intake.table.wants)
+        self._era = intake.fold.era
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single documents in."""
+        if self._era != self._intake.fold.era:
+            self._era = self._intake.fold.era
+            self._forget()
         size = len(slab.values)
         for first in range(0, size, PIECE):
             self._piece(slab, range(first, min(first + PIECE, size)), outcomes)
@@ -213,20 +222,27 @@ class CloudWatch:
         found = self._others.get(key)
         if found is None:
             found = _Line(datum, self._resolve(datum, shapes))
-            if sum(map(len, [*texts, *dimensions.values()])) > MAX_IDENTITY:
+            size = sum(map(len, [*texts, *dimensions.values()]))
+            if size > MAX_IDENTITY:
                 return found
-            self._forget_some()
+            self._make_room(size + KEY_BYTES)
             self._others[key] = found
             identity, lines = self._lines[metric]
             if found.target.track is not None and [*dimensions] == [identity]:
                 lines.setdefault(dimensions[identity], found)
         return found
 
-    def _forget_some(self) -> None:
-        if len(self._others) >= self._intake.most_known:
-            self._others.clear()
-            for _, lines in self._lines.values():
-                lines.clear()
+    def _make_room(self, size: int) -> None:
+        most_bytes = max(MAX_KNOWN_BYTES, 2 * KEY_BYTES * self._most)
+        if len(self._others) >= self._most or self._bytes + size > most_bytes:
+            self._forget()
+        self._bytes += size
+
+    def _forget(self) -> None:
+        self._others.clear()
+        self._bytes = 0
+        for _, lines in self._lines.values():
+            lines.clear()
 
     def _resolve(self, datum: Datum, shapes: list[Shape]) -> Target:
         want = self._wanted(shapes, datum.dimensions)

@@ -95,7 +95,7 @@ class Datadog:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._targets = Targets(intake)
-        self._known: Known = {}
+        self._known = Known(intake)
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single payloads in."""
@@ -170,7 +170,7 @@ class Datadog:
                 + len(key[2])
                 + len(f"{series.host}{series.device}{series.type}")
             )
-            found = self._intake.remember(self._known, key, size, self._resolve(series))
+            found = self._known.keep(key, size, self._resolve(series))
         return found
 
     def _resolve(self, series: Series) -> Target:

@@ -15,6 +15,7 @@ from slo.resources import (
 )
 from streams.fold import Track
 from streams.judgement import told_time
+from streams.marks import MAX_SERVERS
 from streams.outcomes import (
     DUPLICATE,
     IRRELEVANT,
@@ -43,6 +44,12 @@ NO_SOURCE_TIME: Final = "no_source_time"
 NO_POSITION: Final = "no_position"
 UNKNOWN_OP: Final = "unknown_op"
 OPS: Final = f"Debezium's are {', '.join(sorted(OPERATIONS))}"
+TOO_MANY_SERVERS: Final = "too_many_servers"
+SERVERS: Final = (
+    f"more than {MAX_SERVERS} servers write to one partition, and nobody can tell"
+    " whether a row of a forgotten one was read before: give the connector's tables"
+    " topics of their own"
+)
 NO_CHANGE_EVENT: Final = (
     "no change event: if the row is flattened (ExtractNewRecordState), remove the"
     " transform from this topic or set its add.fields=op,source.ts_ms"
@@ -135,7 +142,7 @@ class _Record:
         position = position_of(change, self._slab.keys[self._index], value)
         marks = self._intake.positions.of(self._slab.topic, self._slab.partition)
         if position is not None and not marks.fresh(position):
-            self._outcomes.counts[DUPLICATE] += 1
+            self._again(forgotten=marks.forgot(position))
             return
         self._say(connector.event, at_ms)
         if change.source is not None and change.source.table == HEARTBEAT_TABLE:
@@ -148,6 +155,13 @@ class _Record:
         for limit_ms, want in connector.rows:
             self._count(want, at_ms, limit_ms)
         self._outcomes.counts[OK] += 1
+
+    def _again(self, *, forgotten: bool) -> None:
+        """The row was read before, or nobody can tell any more whether it was."""
+        if forgotten:
+            self._outcomes.refuse(self._index, TOO_MANY_SERVERS, SERVERS)
+        else:
+            self._outcomes.counts[DUPLICATE] += 1
 
     def _beat(self, want: Want | None, value: bytes, at_ms: int) -> None:
         """A heartbeat table's row tells by its own clock, where that is believable."""

@@ -21,6 +21,10 @@ MAX_KNOWN: Final = 20_000
 MAX_IDENTITY: Final = 4_096
 """A longer identity, in bytes, is not remembered but looked up each time."""
 
+MAX_KNOWN_BYTES: Final = 16 * 1024 * 1024
+KEY_BYTES: Final = 400
+"""What an identity takes besides its text."""
+
 
 class Target(msgspec.Struct):
     """What a metric of somebody came to: a track to state to, or an outcome.
@@ -35,8 +39,41 @@ class Target(msgspec.Struct):
     detail: str = ""  # what to say of a refusal besides the metric
 
 
-Known = dict[tuple[object, ...], Target]
-"""Targets by identity."""
+class Known:
+    """Targets by identity: so many and so large at most, then it begins anew."""
+
+    def __init__(self, intake: "Intake") -> None:
+        self._fold = intake.fold
+        self._most = max(MAX_KNOWN, 4 * intake.table.wants)
+        self._most_bytes = max(MAX_KNOWN_BYTES, 2 * KEY_BYTES * self._most)
+        self._targets: dict[tuple[object, ...], Target] = {}
+        self._bytes = 0
+        self._era = self._fold.era
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def get(self, key: tuple[object, ...]) -> Target | None:
+        """The target of an identity; None where it is not remembered."""
+        if self._era != self._fold.era:
+            self._era = self._fold.era
+            self._forget()
+        return self._targets.get(key)
+
+    def keep(self, key: tuple[object, ...], size: int, target: Target) -> Target:
+        """Remember a target under its identity, whose size is given, if no giant."""
+        if size > MAX_IDENTITY:
+            return target
+        self._bytes += size + KEY_BYTES
+        if len(self._targets) >= self._most or self._bytes > self._most_bytes:
+            self._forget()
+            self._bytes = size + KEY_BYTES
+        self._targets[key] = target
+        return target
+
+    def _forget(self) -> None:
+        self._targets.clear()
+        self._bytes = 0
 
 
 class Statement(NamedTuple):
@@ -61,21 +98,6 @@ class Intake(NamedTuple):
     fold: Fold
     positions: Positions
     horizon: Horizon
-
-    @property
-    def most_known(self) -> int:
-        """How many identities a source may remember: plenty for the whole plan."""
-        return max(MAX_KNOWN, 4 * self.table.wants)
-
-    def remember(
-        self, known: Known, key: tuple[object, ...], size: int, target: Target
-    ) -> Target:
-        """Keep a target under its identity, whose size is given, if it is no giant."""
-        if size <= MAX_IDENTITY:
-            if len(known) >= self.most_known:
-                known.clear()
-            known[key] = target
-        return target
 
     def state(self, target: Target, one: Statement, outcomes: Outcomes) -> None:
         """Judge a statement and fold it, or refuse it, or count why it says nothing."""

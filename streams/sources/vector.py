@@ -55,7 +55,7 @@ class Vector:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._targets = Targets(intake)
-        self._known: Known = {}
+        self._known = Known(intake)
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single events in; logs and traces are irrelevant."""
@@ -95,9 +95,8 @@ class Vector:
         key = (metric, bytes(event.tags), event.interval_ms, event.counter is None)
         found = self._known.get(key)
         if found is None:
-            found = self._intake.remember(
-                self._known, key, len(key[1]), self._resolve(metric, event)
-            )
+            resolved = self._resolve(metric, event)
+            found = self._known.keep(key, len(key[1]), resolved)
         return found
 
     def _resolve(self, metric: str, event: Event) -> Target:

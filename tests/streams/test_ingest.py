@@ -17,6 +17,7 @@ from streams.batch import MAX_BATCH_BYTES, Mark, decode
 from streams.envelope import MAX_OUTPUT_BYTES
 from streams.fold import MAX_TAG_SETS
 from streams.judgement import Horizon
+from streams.marks import MAX_CHARACTERS, MAX_SERVERS
 from streams.partition import partition_of
 from streams.positions import MarksError
 from streams.sources.source import MAX_KNOWN
@@ -140,13 +141,14 @@ def test_metadata_of_others_is_refused_with_the_remedy():
         Stage().ingest.assigned(ROWS, 0, "console-consumer")
 
 
-def test_marks_that_do_not_fit_are_refused_with_the_remedy():
+def test_rows_of_servers_that_do_not_fit_are_refused_with_the_remedy():
     stage = Stage()
     topic = "orders.shop.orders"
     stage.add(topic, *(mysql_row(gtid=f"{n:036d}:1") for n in range(99)))
 
-    with pytest.raises(MarksError, match="topics of their own"):
-        stage.ingest.metadata(topic, 0)
+    assert stage.results(topic) == {"ok": MAX_SERVERS + 1, "refused": 98 - MAX_SERVERS}
+    assert "topics of their own" in stage.flush().letters[0].reason
+    assert len(stage.ingest.metadata(topic, 0)) <= MAX_CHARACTERS
 
 
 # -- arrival --------------------------------------------------------------------------------
@@ -362,5 +364,5 @@ def test_an_identity_of_any_size_is_not_remembered():
 
     sources = stage.ingest._sources
     assert sources["cloudwatch"]._others == {}
-    assert sources["datadog"]._known == {}
+    assert len(sources["datadog"]._known) == 0
     assert stage.flush().cells == {}

@@ -7,14 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slo.model import DAY, SECOND
-from streams.positions import (
-    MAX_CHARACTERS,
-    RECENT,
-    Marks,
-    MarksError,
-    Positions,
-    marks_of,
-)
+from streams.marks import MAX_CHARACTERS, RECENT, Marks, MarksError, marks_of
+from streams.positions import Positions
 from streams.sources.changes import decode, position_of
 from tests.streams.stage import NOW, mysql_row, row, text
 
@@ -316,13 +310,55 @@ def test_servers_that_fell_silent_beyond_the_horizon_are_forgotten():
     assert len(marks.text(PAST)) < 2_000
 
 
-def test_more_servers_than_fit_are_refused_with_the_remedy():
-    marks = Marks()
-    for n in range(60):
-        marks.fresh(at(mysql_row(gtid=f"3e11fa47-71ca-11e1-9e33-{n:012d}:1")))
+def of(server: int, number: int, after_ms: int = 0):
+    gtid = f"3e11fa47-71ca-11e1-9e33-{server:012d}:{number}"
+    return at(mysql_row(NOW + after_ms, gtid=gtid))
 
-    with pytest.raises(MarksError, match=r"provide\.transaction\.metadata"):
-        marks.text(PAST)
+
+def test_of_more_servers_than_fit_those_that_wrote_least_are_forgotten():
+    marks = Marks()
+    for number in range(1, 6):
+        assert marks.fresh(of(0, number))
+    for server in range(1, 100_000):
+        marks.fresh(of(server, 1, server))
+
+    kept = marks_of(marks.text(PAST))
+
+    assert len(marks.text(PAST)) <= MAX_CHARACTERS
+    for known in (marks, kept):
+        assert not known.fresh(of(0, 5)), "the busy one is remembered"
+        assert not known.forgot(of(0, 5))
+        assert known.fresh(of(0, 6))
+        assert not known.fresh(of(7, 1, 7)), "nobody knows any more whether it is new"
+        assert known.forgot(of(7, 1, 7))
+        assert known.fresh(of(7, 2, 100_001)), "younger than all that is forgotten"
+
+
+def test_names_of_any_length_leave_a_mark_short():
+    marks = Marks()
+    for gtid in ("x" * 10**6 + ":1", "y" * 10**6 + ":1"):
+        assert marks.fresh(at(mysql_row(gtid=gtid, name="n" * 10**6)))
+
+    assert len(marks.text(PAST)) < 500
+    assert not marks.fresh(at(mysql_row(gtid="y" * 10**6 + ":1", name="n" * 10**6)))
+
+
+NO_POSITIONS = {
+    "beyond any log": mysql_row(pos=2**64),
+    "before any log": mysql_row(pos=-5),
+    "digits without end": mysql_row(file="bin." + "9" * 5_000),
+    "a GTID without end": mysql_row(gtid="u:" + "9" * 5_000, file="b." + "9" * 5_000),
+    "an order beyond any transaction": mysql_row(order=2**64),
+    "an LSN beyond any log": row(lsn=2**64, sequence=None),
+    "a negative commit": row(lsn=5, commit=-7),
+}
+
+
+@pytest.mark.parametrize("name", NO_POSITIONS)
+def test_a_position_that_no_log_has_is_none(name):
+    change = decode(text(NO_POSITIONS[name]))
+
+    assert position_of(change, b"k", text(NO_POSITIONS[name])) is None
 
 
 def test_a_large_position_leaves_room_for_several_connectors():
