@@ -15,7 +15,14 @@ from streams.deadletter import DeadLetter, Fault, Faults, Letters
 from streams.documents import Document, is_text
 from streams.envelope import TooMuchError, Unwrapper
 from streams.fold import Fold
-from streams.judgement import ARRIVAL_IN_THE_FUTURE, TOO_OLD, Horizon
+from streams.judgement import (
+    ABOUT_NOW_MS,
+    ARRIVAL_IMPLAUSIBLE,
+    ARRIVAL_IN_THE_FUTURE,
+    TOO_OLD,
+    Horizon,
+    told_arrival,
+)
 from streams.outcomes import EMPTY, LATE, MALFORMED, REFUSED, TOMBSTONE, Outcomes
 from streams.packing import Frame
 from streams.positions import Positions
@@ -119,22 +126,26 @@ class Ingest:
             self._bury(slab, index, name, several)
 
     def _believable(self, slab: Slab, clock_ms: int) -> Slab:
-        """The slab without records that arrived in the future.
+        """The slab without records that arrived in the future, or before any of ours.
 
         A record without a timestamp arrives now.
         """
         latest = clock_ms + self._horizon.future_ms
-        if not slab.arrivals or 0 < min(slab.arrivals) <= max(slab.arrivals) <= latest:
+        earliest = max(clock_ms - ABOUT_NOW_MS, 1)
+        stamps = slab.arrivals
+        if not stamps or earliest <= min(stamps) <= max(stamps) <= latest:
             return slab
-        slab = slab._replace(arrivals=[a if a > 0 else clock_ms for a in slab.arrivals])
+        slab = slab._replace(arrivals=[a if a > 0 else clock_ms for a in stamps])
         name = self._topics.format_of(slab.topic)
-        for index, arrival_ms in enumerate(slab.arrivals):
-            if arrival_ms > latest:
-                faults = Faults()
-                value = slab.values[index] or b""
-                faults.add(Fault(ARRIVAL_IN_THE_FUTURE, f"{arrival_ms} ms", value))
-                self._bury(slab, index, name, faults)
-        return slab.where([arrival_ms <= latest for arrival_ms in slab.arrivals])
+        kept = [earliest <= arrival_ms <= latest for arrival_ms in slab.arrivals]
+        for index in (at for at, holds in enumerate(kept) if not holds):
+            arrival_ms, faults = slab.arrivals[index], Faults()
+            early = arrival_ms < earliest
+            reason = ARRIVAL_IMPLAUSIBLE if early else ARRIVAL_IN_THE_FUTURE
+            value = slab.values[index] or b""
+            faults.add(Fault(reason, told_arrival(arrival_ms), value))
+            self._bury(slab, index, name, faults)
+        return slab.where(kept)
 
     def _account(self, topic: str, outcomes: Outcomes) -> None:
         for result, count in outcomes.counts.items():
@@ -201,7 +212,7 @@ class Ingest:
             for data in values:
                 faults.add(Fault(UNKNOWN_FORMAT, HINT, data))
             return
-        slab = _copies(record, values)
+        slab = record.copies(values)
         outcomes = Outcomes()
         source.fold(slab, outcomes)
         self._account(slab.topic, outcomes)
@@ -284,16 +295,3 @@ def _readable(slab: Slab) -> Slab:
         return slab
     values = [v if v is None or is_text(v) else NO_DOCUMENT for v in slab.values]
     return slab._replace(values=values)
-
-
-def _copies(record: Slab, values: list[bytes]) -> Slab:
-    """A slab of the documents of one record."""
-    size = len(values)
-    return Slab(
-        record.topic,
-        record.partition,
-        record.offsets * size,
-        record.arrivals * size,
-        record.keys * size,
-        list(values),
-    )

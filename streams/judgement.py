@@ -92,14 +92,19 @@ def told_time(
     sent = f"{whole}.{rest:03d}" if rest else str(whole)
     sent, unit = sent[:MOST_DIGITS], UNITS[due]
     if refused == ARRIVAL_IMPLAUSIBLE:
-        return (
-            f"{sent} {unit}, but the record itself is stamped {arrival_ms} ms: check the"
-            " clock of its producer, and the topic's message.timestamp.type"
-        )
+        return f"{sent} {unit}, but {told_arrival(arrival_ms)}"
     if refused != WRONG_UNIT:
         return f"{sent} {unit}"
     looks = UNITS.get(due - _shift(event_ms, arrival_ms), "another unit")
     return f"{sent} looks like {looks}, {unit} are due"
+
+
+def told_arrival(arrival_ms: int) -> str:
+    """What to say of a record's own timestamp that cannot be believed."""
+    return (
+        f"the record itself is stamped {arrival_ms} ms: check the clock of its producer,"
+        " and the topic's message.timestamp.type"
+    )
 
 
 class Stats(NamedTuple):

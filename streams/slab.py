@@ -32,3 +32,15 @@ class Slab(NamedTuple):
     def only(self, index: int) -> "Slab":
         """One record."""
         return self.where([at == index for at in range(len(self.offsets))])
+
+    def copies(self, values: list[bytes]) -> "Slab":
+        """The documents of the one record that this is, each as a record."""
+        size = len(values)
+        return Slab(
+            self.topic,
+            self.partition,
+            self.offsets * size,
+            self.arrivals * size,
+            self.keys * size,
+            list(values),
+        )
