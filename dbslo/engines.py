@@ -11,6 +11,7 @@ from dbslo import logs
 from dbslo.given import Given
 from dbslo.noticing import Noticing
 from dbslo.telling import real_clock
+from dbslo.watchdog import Beat
 from slo.model import SECOND
 from slo.verdict import VerdictChange
 from streams.batch import Batch
@@ -46,8 +47,14 @@ class Engine(Protocol):
     def figures(self) -> Figures:
         """What was counted, for metrics."""
 
-    def problems(self) -> list[str]:
-        """What is wrong now, one sentence each."""
+    def ended(self) -> list[str]:
+        """What has ended that should run, one sentence each."""
+
+    def unready(self) -> list[str]:
+        """What keeps it from its work now, one sentence each."""
+
+    def beats(self) -> list[Beat]:
+        """When each worker last went round."""
 
     def look(self) -> None:
         """Log what is odd about topics and names, each once; called every second."""
@@ -151,12 +158,19 @@ class EmbeddedEngine:
             unknown_resources=len(self.ingest.unknown_resources),
         )
 
-    def problems(self) -> list[str]:
-        """What is wrong now."""
+    def ended(self) -> list[str]:
+        """Whether it has ended, and why."""
         failure = self.embedded.failure
-        if failure is not None:
-            return [f"the engine ended: {failure}"]
+        return [] if failure is None else [f"the engine ended: {failure}"]
+
+    def unready(self) -> list[str]:
+        """Commits that are late."""
         return late_commits({0: self.evaluator.checkpoint_ms}, self._clock())
+
+    def beats(self) -> list[Beat]:
+        """The one thread's."""
+        at_s = self.embedded.beat_s
+        return [] if at_s is None else [Beat("the engine", at_s)]
 
     def look(self) -> None:
         """Log topics that nobody reads, and names that nobody knows."""

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,14 @@ from dbslo.engines import ObservedEvaluator, late_commits
 from dbslo.given import Given
 from dbslo.noticing import Noticing
 from dbslo.telling import real_clock
+from dbslo.watchdog import Beat, Pulse
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection, WorkerStoppedError, create_topics, identify
 from streams.metrics import Figures
 from streams.runtimes.ingest import IngestWorker
 from streams.runtimes.native import EvaluateWorker
-from streams.runtimes.settings import EvaluateSettings, IngestSettings
+from streams.runtimes.settings import FAR_BEHIND, EvaluateSettings, IngestSettings
 from streams.store import Store
 from streams.timing import Timings
 from streams.topics import topics_of
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     from streams.runtimes.faust import FaustWorker
 
 log = logging.getLogger("dbslo.engines")
+
+SPARE_SECONDS = 15.0
+"""A worker that got no partition by then is one that waits for another's end."""
+
+BATCHES_BEHIND = 1_000
+"""More messages of lag than this are minutes: others' pages would be late."""
 
 
 class Stage:
@@ -38,28 +46,41 @@ class Stage:
         ended: Callable[[], None],
     ) -> None:
         self.failure: BaseException | None = None
-        self._name = name
+        self.name = name
         self._run = run
         self._ended = ended
-        self._stop = threading.Event()
+        self._stop = Pulse()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Tell it to end, and wait."""
+    def tell(self) -> None:
+        """Tell it to end."""
         self._stop.set()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
         if self._thread.is_alive():
             self._thread.join()
+
+    @property
+    def beat(self) -> Beat | None:
+        """When it last went round; None where it does not run."""
+        return Beat(self.name, self._stop.at_s) if self._thread.is_alive() else None
+
+    @property
+    def rounds(self) -> int:
+        """How often it has gone round: not before it has joined its group."""
+        return self._stop.rounds
 
     @property
     def problem(self) -> str:
         """Why it does not run; "" while it does."""
         if self.failure is not None:
-            return f"{self._name} ended: {self.failure}"
-        return "" if self._thread.is_alive() else f"{self._name} has ended"
+            return f"{self.name} ended: {self.failure}"
+        return "" if self._thread.is_alive() else f"{self.name} has ended"
 
     def _work(self) -> None:
         try:
@@ -67,7 +88,7 @@ class Stage:
         except BaseException as error:
             self.failure = error
             traced = not isinstance(error, WorkerStoppedError)
-            log.error("%s ended: %s", self._name, error, exc_info=traced)  # noqa: TRY400 - as said
+            log.error("%s ended: %s", self.name, error, exc_info=traced)  # noqa: TRY400 - as said
         self._ended()
 
 
@@ -94,6 +115,7 @@ class KafkaEngine:
         self._noticing = Noticing(self._topics, self._unknown, own_broker=False)
         self._wanted = (ingests, evaluates)
         self._stages: list[Stage] = []
+        self._started_s = 0.0
         self._evaluators: dict[int, ObservedEvaluator] = {}
         self.ingest: Ingest | None = None
         self._reader: IngestWorker | None = None
@@ -107,13 +129,16 @@ class KafkaEngine:
             self._stages.append(Stage("ingest", self._ingesting(), self._ended))
         if evaluates:
             self._stages.append(Stage("evaluate", self._evaluating(), self._ended))
+        self._started_s = time.monotonic()
         for stage in self._stages:
             stage.start()
 
     def stop(self) -> None:
         """End every stage; raises what ended one of them before."""
         for stage in self._stages:
-            stage.stop()
+            stage.tell()
+        for stage in self._stages:
+            stage.join()
         for stage in self._stages:
             if stage.failure is not None:
                 raise stage.failure
@@ -134,10 +159,34 @@ class KafkaEngine:
             unknown_resources=len(ingest.unknown_resources) if ingest else 0,
         )
 
-    def problems(self) -> list[str]:
-        """What is wrong now."""
-        ended = [stage.problem for stage in self._stages if stage.problem]
-        return ended + late_commits(self._checkpoints(), real_clock())
+    def ended(self) -> list[str]:
+        """Stages that have ended."""
+        return [stage.problem for stage in self._stages if stage.problem]
+
+    def beats(self) -> list[Beat]:
+        """When each stage last went round."""
+        return [stage.beat for stage in self._stages if stage.beat is not None]
+
+    def unready(self) -> list[str]:
+        """Stages that have not joined or are far behind, commits that are late."""
+        starting = [f"{one.name} starts" for one in self._stages if not one.rounds]
+        if not starting and self._judge is not None and not self._held():
+            waited_s = time.monotonic() - self._started_s
+            if waited_s < SPARE_SECONDS:
+                starting = ["evaluate holds no partition yet"]
+        late = late_commits(self._checkpoints(), real_clock())
+        return starting + self._behind() + late
+
+    def _behind(self) -> list[str]:
+        reader, judge = self._reader, self._judge
+        return [
+            f"{stage} is {sum(lag.values()):,} messages behind"
+            for stage, lag, most in (
+                ("ingest", reader.lag if reader else {}, FAR_BEHIND),
+                ("evaluate", judge.lag if judge else {}, BATCHES_BEHIND),
+            )
+            if sum(lag.values()) > most
+        ]
 
     def look(self) -> None:
         """Log topics that are missing, and names that nobody knows."""

@@ -38,6 +38,16 @@ def routing_key(written: str) -> str:
     return written
 
 
+def bearer(written: str) -> str:
+    """A token that a header can carry and nobody guesses; "" is none."""
+    if not re.fullmatch(r"([A-Za-z0-9._~+/=-]{16,512})?", written):
+        raise WrongError(
+            "is no token: those have 16 to 512 letters, digits and ._~+/=-",
+            "Make one with `openssl rand -hex 32`",
+        )
+    return written
+
+
 def brokers(written: str) -> str:
     """Bootstrap servers, `host:port` with commas between, unchanged."""
     parts = [part.strip() for part in written.split(",")]

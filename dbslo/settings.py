@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True):
     grafana_url: str
     runbook_url: str
     metrics_listen: tuple[str, int]
+    metrics_token: str
+    stuck_seconds: int
     log_level: str
     given: frozenset[str] = frozenset()
 

@@ -11,6 +11,7 @@ import msgspec
 
 from dbslo.parsing import (
     address,
+    bearer,
     brokers,
     choice,
     pairs,
@@ -170,7 +171,23 @@ SETTINGS: Final = (
         "DBSLO_METRICS_LISTEN",
         address,
         "127.0.0.1:9466",
-        "Where `/metrics` is served, `host:port`; port 0 takes a free one.",
+        "Where `/metrics`, `/healthz` and `/readyz` are served, `host:port`; port 0 takes"
+        " a free one. Beyond loopback, set a token, too.",
+    ),
+    Setting(
+        "DBSLO_METRICS_TOKEN",
+        bearer,
+        "",
+        "Who asks for `/metrics` must send it: `Authorization: Bearer TOKEN`. The probes"
+        " need none: they hold no figures.",
+        secret=True,
+    ),
+    Setting(
+        "DBSLO_STUCK_SECONDS",
+        whole(2, 3_600),
+        "120",
+        "A stage that stands still for so long, while store and Kafka answer, ends the"
+        " process with exit code 3. By then Kafka has given its partitions to others.",
     ),
     Setting(
         "DBSLO_LOG_LEVEL",

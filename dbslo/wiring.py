@@ -7,24 +7,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
 
-import msgspec
-
 from alerts.delivery import UNHURRIED, Delivery, Pace
 from dbslo import __version__
 from dbslo.engines import Engine
 from dbslo.given import Given
+from dbslo.health import Watcher
 from dbslo.memory import collect_seldom
 from dbslo.settings import ENVIRONMENT
-from dbslo.telling import Telling, real_clock, refused_pages
+from dbslo.telling import Telling, real_clock
+from dbslo.watchdog import Watchdog
 from slo.faults import Fault, SpecificationError
-from slo.model import MINUTE, SECOND, Place
-from streams.listener import Listener
-from streams.metrics import EngineCollector, Figures
-from streams.store import UNAVAILABLE, Store
+from slo.model import Place
+from streams.listener import ALIVE, READY, Listener
+from streams.metrics import EngineCollector
+from streams.store import Store
 from streams.timing import Timings
-
-LATE_NOTICE_MS = 5 * MINUTE
-"""A notice that waits for this long keeps somebody from being told."""
 
 Clock = Callable[[], int]
 
@@ -34,58 +31,6 @@ class Beside(NamedTuple):
 
     listener: Listener
     telling: Telling | None
-
-
-class Watcher:
-    """Figures and health of an engine with its outbox."""
-
-    def __init__(
-        self, engine: Engine, store: Store | None, telling: Telling | None, clock: Clock
-    ) -> None:
-        self._engine = engine
-        self._store = store
-        self._telling = telling
-        self._clock = clock
-        self._oldest_ms: int | None = None
-
-    def figures(self) -> Figures:
-        """The engine's figures and the outbox's."""
-        self._look()
-        return msgspec.structs.replace(
-            self._engine.figures(),
-            notified=dict(self._telling.counts) if self._telling else {},
-            outbox_oldest_ms=self._oldest_ms,
-        )
-
-    def problems(self) -> list[str]:
-        """What is wrong now, one sentence each."""
-        found = self._engine.problems()
-        if not self._look():
-            found.append("the store does not answer")
-        oldest = self._oldest_ms
-        if oldest is not None and self._clock() - oldest > LATE_NOTICE_MS:
-            waited = (self._clock() - oldest) // SECOND
-            found.append(f"a notice has waited for {waited} s")
-        return found + self._refused()
-
-    def _refused(self) -> list[str]:
-        """Pages that were refused for good; none where the store does not answer."""
-        if self._store is None:
-            return []
-        try:
-            return refused_pages(self._store.letters())
-        except UNAVAILABLE:
-            return []
-
-    def _look(self) -> bool:
-        """Ask the store for the oldest notice; what it said last ages on meanwhile."""
-        if self._store is None:
-            return True
-        try:
-            self._oldest_ms = self._store.oldest_unsent_ms()
-        except UNAVAILABLE:
-            return False
-        return True
 
 
 @contextmanager
@@ -98,6 +43,7 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
     clock: Clock = real_clock,
     told: Callable[[Delivery], None] = lambda _: None,
     pace: Pace = UNHURRIED,
+    watchdog: Watchdog | None = None,
 ) -> Iterator[Beside]:
     """Delivery and /metrics beside an engine, for as long as the block runs.
 
@@ -106,7 +52,7 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
     """
     collect_seldom()
     telling = Telling(store, have.settings, told, pace) if store else None
-    watcher = Watcher(engine, store, telling, clock)
+    watcher = Watcher(engine, store, telling, clock, watchdog)
     collector = EngineCollector(
         engine.views,
         watcher.figures,
@@ -130,7 +76,9 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
 def _listening(have: Given, collector: EngineCollector, watcher: Watcher) -> Listener:
     host, port = have.settings.metrics_listen
     try:
-        return Listener(host, port, collector, watcher.problems).start()
+        probes = {ALIVE: watcher.alive, READY: watcher.ready}
+        token = have.settings.metrics_token
+        return Listener(host, port, collector, probes, token).start()
     except OSError as error:
         reason = f"{host}:{port} cannot be taken: {error.strerror}"
         remedy = "Set another host:port; port 0 takes a free one"

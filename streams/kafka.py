@@ -158,6 +158,11 @@ def identify(
         ) from error
 
 
+def alive(connection: Connection) -> None:
+    """Ask brokers whether they are there; raises KafkaException where none answers."""
+    AdminClient(connection.settings()).list_topics(timeout=3)
+
+
 def create_topics(
     connection: Connection, partitions: int, replication: int = -1
 ) -> None:

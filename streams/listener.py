@@ -1,17 +1,32 @@
-"""The HTTP listener beside the engine: /metrics for Prometheus, /healthz for a probe."""
+"""The HTTP listener beside the engine: /metrics for Prometheus, and what probes ask.
 
-from collections.abc import Callable, Iterable
+A token guards /metrics alone: probes carry none, and are told nothing but sentences.
+"""
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from threading import Thread
-from typing import Self
+from typing import NamedTuple, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.registry import Collector
 
-Health = Callable[[], list[str]]
-"""What is wrong with the engine now, one sentence each; an empty list is health."""
+ALIVE = "/healthz"
+READY = "/readyz"
+
+
+class Standing(NamedTuple):
+    """What a probe is told, one sentence each; notes are told and change no answer."""
+
+    wrong: list[str]
+    notes: list[str]
+
+
+Probes = Mapping[str, Callable[[], Standing]]
+"""Paths, each with how things stand there now."""
 
 
 class _Quiet(WSGIRequestHandler):
@@ -40,17 +55,24 @@ class _Server(ThreadingMixIn, WSGIServer):
 class Listener:
     """Serves a collector on a host and port; port 0 takes a free one.
 
-    Start it with `start()` or a `with` block; `url` is known from then on.
+    Start it with `start()` or a `with` block; `url` is known from then on. Where there
+    is a `token`, /metrics is for those who bear it.
     """
 
     def __init__(
-        self, host: str, port: int, collector: Collector, health: Health
+        self,
+        host: str,
+        port: int,
+        collector: Collector,
+        probes: Probes,
+        token: str = "",
     ) -> None:
         self._address = (host, port)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(collector)
         self._metrics: WSGIApplication = make_wsgi_app(registry)
-        self._health = health
+        self._probes = probes
+        self._token = token
         self._server: WSGIServer | None = None
         self._thread: Thread | None = None
 
@@ -90,15 +112,31 @@ class Listener:
         self, environ: WSGIEnvironment, start: StartResponse
     ) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if path == "/metrics":
-            return self._metrics(environ, start)
-        if path == "/healthz":
-            wrong = self._health()
-            status = "503 Service Unavailable" if wrong else "200 OK"
-            return _text(start, status, "\n".join(wrong) or "ok")
-        return _text(start, "404 Not Found", "/metrics and /healthz are served here")
+        if path in self._probes:
+            found = self._probes[path]()
+            status = "503 Service Unavailable" if found.wrong else "200 OK"
+            notes = [f"note: {one}" for one in found.notes]
+            return _text(start, status, "\n".join(found.wrong + notes) or "ok")
+        if path != "/metrics":
+            served = ", ".join(["/metrics", *self._probes])
+            return _text(start, "404 Not Found", f"served here: {served}")
+        if not self._admits(environ.get("HTTP_AUTHORIZATION", "")):
+            asked = ("WWW-Authenticate", 'Bearer realm="dbslo"')
+            said = "a token is needed: Authorization: Bearer ..."
+            return _text(start, "401 Unauthorized", said, asked)
+        return self._metrics(environ, start)
+
+    def _admits(self, authorization: str) -> bool:
+        """Whether somebody bears the token; how long that takes tells nothing of it."""
+        if not self._token:
+            return True
+        scheme, _, given = authorization.partition(" ")
+        same = hmac.compare_digest(given.strip().encode(), self._token.encode())
+        return scheme.lower() == "bearer" and same
 
 
-def _text(start: StartResponse, status: str, body: str) -> Iterable[bytes]:
-    start(status, [("Content-Type", "text/plain; charset=utf-8")])
+def _text(
+    start: StartResponse, status: str, body: str, *headers: tuple[str, str]
+) -> Iterable[bytes]:
+    start(status, [("Content-Type", "text/plain; charset=utf-8"), *headers])
     return [f"{body}\n".encode()]

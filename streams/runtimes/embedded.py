@@ -60,6 +60,7 @@ class Embedded:
         pace: Pace = Pace(),  # noqa: B008 - immutable
     ) -> None:
         self.failure: BaseException | None = None
+        self.beat_s: float | None = None  # when the thread last went round, monotonic
         self._ingest = ingest
         self._evaluator = evaluator
         self._topics = topics
@@ -157,11 +158,13 @@ class Embedded:
             self.failure = error
             traced = not isinstance(error, (EngineStoppedError, WorkerStoppedError))
             log.error("the embedded engine ended: %s", error, exc_info=traced)
+        self.beat_s = None
         self._room.stop("the embedded engine has ended")
         with self._changed:
             self._changed.notify_all()
 
     def _step(self) -> None:
+        self.beat_s = time.monotonic()
         self._find_inputs()
         messages = self._consumer.consume(POLL_RECORDS, POLL_SECONDS)
         clock_ms, found = self._clock(), polled(messages)

@@ -242,7 +242,7 @@ def test_a_second_run_goes_on_from_the_store_of_the_first(tmp_path):
 
 
 def test_health_says_what_is_wrong_when_the_store_is_gone(running):
-    health = running.said(r"metrics +(\S+)").replace("/metrics", "/healthz")
+    health = running.said(r"metrics +(\S+)").replace("/metrics", "/readyz")
     database = Path(running.store.removeprefix("sqlite:///"))
 
     def wrong() -> str:

@@ -16,9 +16,9 @@ from alerts.testing.pagerduty import PagerDutyServer
 from dbslo.demo import fleet
 from dbslo.engines import EmbeddedEngine
 from dbslo.given import given
+from dbslo.health import Watcher
 from dbslo.settings import read_settings
 from dbslo.telling import Telling, real_clock, refused_pages
-from dbslo.wiring import Watcher
 from slo.notice import Action, Channel, Notice
 from streams.store import Store
 from streams.store.outbox import put_notices
@@ -104,11 +104,11 @@ def test_a_refused_page_is_no_news_once_its_retry_went_through(store: Store) -> 
     have = given(FLEET / "inventory.yaml", (FLEET / "slos.yaml",))
     engine = EmbeddedEngine(have, store, Timings())
     watcher = Watcher(engine, store, None, real_clock)
-    (problem,) = watcher.problems()
+    (problem,) = watcher.ready().notes
     assert f"a page for {KEY} was refused for good" in problem
     assert store.again(KEY, real_clock())
     assert refused_pages(store.letters()) == []
-    assert watcher.problems() == []
+    assert watcher.ready().notes == []
 
 
 def test_what_is_only_late_or_only_a_ticket_is_not_called_refused(store: Store) -> None:

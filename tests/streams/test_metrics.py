@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import msgspec
@@ -164,7 +163,7 @@ def serve(views: list[SeriesView], figures: Figures = FIGURES) -> Listener:
         clock=lambda: NOW,
         version="0.1.0",
     )
-    return Listener("127.0.0.1", 0, collector, health=list)
+    return Listener("127.0.0.1", 0, collector, {})
 
 
 @pytest.fixture
@@ -297,25 +296,6 @@ def test_batches_are_timed_into_cumulative_buckets(scrape):
     assert scrape.value(buckets, stage="ingest", le="+Inf") == 2
     total = scrape.value(f"{names.PROCESSING_SECONDS}_sum", stage="ingest")
     assert total == pytest.approx(0.304)
-
-
-def test_health_names_what_is_wrong_and_other_paths_are_refused():
-    wrong = ["partition 0: the last commit is 12 s old"]
-    collector = EngineCollector(
-        list, Figures, Timings(), policy=DEFAULT, clock=lambda: NOW, version="0"
-    )
-    with Listener("127.0.0.1", 0, collector, health=lambda: wrong) as listener:
-        with pytest.raises(HTTPError) as ill:
-            get(f"{listener.url}/healthz")
-        with ill.value as answer:
-            assert answer.code == 503
-            assert answer.read().decode() == f"{wrong[0]}\n"
-        wrong.clear()
-        assert get(f"{listener.url}/healthz") == "ok\n"
-        with pytest.raises(HTTPError) as lost:
-            get(f"{listener.url}/")
-        with lost.value as answer:
-            assert answer.code == 404
 
 
 def test_labels_with_quotes_and_newlines_survive_the_scrape():

@@ -1,0 +1,89 @@
+"""What probes are told: whether a restart would help, and whether all is well."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from dbslo.engines import Engine
+from dbslo.telling import Telling, refused_pages
+from dbslo.watchdog import Watchdog
+from slo.model import MINUTE, SECOND
+from streams.listener import Standing
+from streams.metrics import Figures
+from streams.store import UNAVAILABLE, Store
+
+LATE_NOTICE_MS = 5 * MINUTE
+"""A notice that waits for this long keeps somebody from being told."""
+
+Clock = Callable[[], int]
+
+
+class Watcher:
+    """Figures and health of an engine with its outbox."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store | None,
+        telling: Telling | None,
+        clock: Clock,
+        watchdog: Watchdog | None = None,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._telling = telling
+        self._clock = clock
+        self._watchdog = watchdog
+        self._oldest_ms: int | None = None
+
+    def figures(self) -> Figures:
+        """The engine's figures and the outbox's."""
+        self._look()
+        return msgspec.structs.replace(
+            self._engine.figures(),
+            notified=dict(self._telling.counts) if self._telling else {},
+            outbox_oldest_ms=self._oldest_ms,
+        )
+
+    def alive(self) -> Standing:
+        """Wrong is what a restart would mend; asks nobody, so that it always answers."""
+        watchdog = self._watchdog
+        if watchdog is None:
+            return Standing(self._engine.ended(), [])
+        return Standing(self._engine.ended() + watchdog.stuck, watchdog.waits_for)
+
+    def ready(self) -> Standing:
+        """Wrong is what keeps this process from its work now.
+
+        What people must see to, whichever process runs, is noted.
+        """
+        engine, wrong = self._engine, []
+        if not self._look():
+            wrong.append("the store does not answer")
+        found = engine.ended() + engine.unready() + wrong
+        return Standing(found, self._unsent() + self._refused())
+
+    def _unsent(self) -> list[str]:
+        oldest = self._oldest_ms
+        if oldest is None or self._clock() - oldest <= LATE_NOTICE_MS:
+            return []
+        return [f"a notice has waited for {(self._clock() - oldest) // SECOND} s"]
+
+    def _refused(self) -> list[str]:
+        """Pages that were refused for good; none where the store does not answer."""
+        if self._store is None:
+            return []
+        try:
+            return refused_pages(self._store.letters())
+        except UNAVAILABLE:
+            return []
+
+    def _look(self) -> bool:
+        """Ask the store for the oldest notice; what it said last ages on meanwhile."""
+        if self._store is None:
+            return True
+        try:
+            self._oldest_ms = self._store.oldest_unsent_ms()
+        except UNAVAILABLE:
+            return False
+        return True
