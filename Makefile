@@ -41,6 +41,10 @@ check: $(dev) ## format, lint, types, imports, the tests that need no server, an
 fuzz: $(dev) ## mutated payloads of every format against an independent check; PAYLOADS=1000000 SEED=1
 	@$(python) -m tests.fuzz --payloads $(or $(PAYLOADS),1000000) --seed $(or $(SEED),1)
 
+.PHONY: flood
+flood: $(dev) ## a million names, labels and dates that nobody asked for: memory, refusals, real SLOs
+	@$(python) -m tests.flood --values $(or $(VALUES),1000000)
+
 .PHONY: bench
 bench: $(dev) ## the speed of each stage beside what others do; BENCH_OUT=file writes JSON
 	@$(python) -m tests.ground.provide
