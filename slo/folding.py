@@ -25,7 +25,7 @@ BLOCK_MS = BLOCK_PAGES * PAGE_MS
 
 ENDLESS_MS = 1 << 62
 
-NEVER = -(ENDLESS_MS // PAGE_MS)
+NEVER = -2 * (ENDLESS_MS // PAGE_MS)
 """A page before all others."""
 
 _TEN_MINUTES = 10 * MINUTE
