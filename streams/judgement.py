@@ -157,6 +157,8 @@ class Bounds(msgspec.Struct, frozen=True):
             )
         if not self.low <= stats.min <= stats.max <= self.high:
             return False
+        if self.low >= 0 > stats.sum:  # nothing that is never negative adds up to it
+            return False
         if self.stat is Stat.SUM:
             return self.low <= stats.sum <= self.high
         if self.stat is Stat.AVERAGE and stats.samples:

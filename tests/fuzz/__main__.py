@@ -6,10 +6,11 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from math import inf
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.fuzz.campaign import share
+from tests.fuzz.campaign import Given, share
 from tests.fuzz.search import Report, kept
 
 MAX_GROWTH_MB = 24.0
@@ -36,17 +37,19 @@ def main() -> int:
     own = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     own.add_argument("--payloads", type=int, default=1_000_000)
     own.add_argument("--seed", type=int, default=1)
+    own.add_argument("--seconds", type=float, default=inf, help="stop after so long")
     own.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     own.add_argument("--out", type=Path, default=Path("fuzz-failures"))
     given = own.parse_args()
     folder = os.environ.get("DBSLO_SAMPLES")
     samples = Path(folder) if folder else None
+    shared = Given(given.seed, samples, given.seconds)
     begun, each = time.monotonic(), given.payloads // given.processes
     counts = [each] * given.processes
     counts[0] += given.payloads - sum(counts)
     with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
         shares = [
-            pool.submit(share, number, count, given.seed, samples)
+            pool.submit(share, shared, number, count)
             for number, count in enumerate(counts)
         ]
         reports = [one.result() for one in shares]

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from streams.store import Store
 from tests.fuzz.mutations import Payload
@@ -15,22 +16,31 @@ REDUCED = 20
 """As many failures are made small."""
 
 
-def share(number: int, payloads: int, seed: int, samples: Path | None) -> Report:
+class Given(NamedTuple):
+    """What all processes are given; `samples` is a folder of captures."""
+
+    seed: int
+    samples: Path | None
+    seconds: float
+
+
+def share(given: Given, number: int, payloads: int) -> Report:
     """One process's search, with its failures made small."""
 
     def told(line: str) -> None:
         print(f"[{number}] {line}", file=sys.stderr, flush=True)
 
+    samples = given.samples
     plan = plan_for(samples)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/store.db")
         search = Search(
             Walk(plan, SHARED, store).take,
             seeds_of(samples),
-            seed * 1_000 + number,
+            given.seed * 1_000 + number,
             told,
         )
-        report = search.run(payloads)
+        report = search.run(payloads, given.seconds)
         small = [_small(one, samples) for one in report.failures[:REDUCED]]
         store.close()
     return report._replace(failures=small + report.failures[REDUCED:])
@@ -45,7 +55,7 @@ def _small(failure: Failure, samples: Path | None) -> Failure:
 
         def fails(payload: Payload) -> bool:
             walk.forget(payload.topic)
-            found = Search(walk.take, [payload], 1, print).run(1).failures
+            found = Search(walk.take, [payload], 1, lambda _: None).run(1).failures
             return bool(found) and found[0].what.startswith(kind)
 
         alone = fails(failure.payload)

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -80,17 +81,20 @@ class Search:
         self._slowest = 0.0
         self._memory: list[tuple[int, float]] = []
 
-    def run(self, payloads: int) -> Report:
-        """Try so many payloads, the seeds themselves first."""
-        begun = time.monotonic()
+    def run(self, payloads: int, seconds: float = inf) -> Report:
+        """Try so many payloads, the seeds themselves first, or as many as time allows."""
+        begun, done = time.monotonic(), 0
         with _watched():
             for number in range(payloads):
                 if number % SAMPLE_EVERY == 0:
                     self._look(number, begun)
+                    if time.monotonic() - begun > seconds:
+                        break
                 self._try(self._next(number), traced=number % TRACE_EVERY == 0)
-        self._look(payloads, begun)
+                done += 1
+        self._look(done, begun)
         return Report(
-            payloads,
+            done,
             list(self._failures.values()),
             self._counted,
             self._unchecked,
@@ -114,7 +118,9 @@ class Search:
             news = self._walked(payload, traced=traced)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is a failure
             what = f"{type(error).__name__}: {error}"[:600]
-            self._failures.setdefault(_kind(error), Failure(payload, what))
+            if _kind(error) not in self._failures:
+                self._failures[_kind(error)] = Failure(payload, what)
+                self._told(f"{what}\n{payload!r}"[:4_000])
             self._results["failed"] += 1
             return
         finally:

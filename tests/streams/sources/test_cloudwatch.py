@@ -326,3 +326,11 @@ def test_many_dimension_orders_are_one_identity():
     ((_, batch),) = stage.flush().batches
 
     assert len(batch.routes) == 1
+
+
+def test_samples_that_are_never_negative_do_not_add_up_to_less_than_nothing():
+    value = {"max": 23.5, "min": 14.2, "sum": -1, "count": 2}
+    stage = Stage().add("cloudwatch", datum() | {"value": value})
+
+    assert stage.flush().cells == {}
+    assert dict(stage.ingest.refused) == {("cloudwatch", "out_of_range"): 1}
