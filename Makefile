@@ -50,6 +50,11 @@ bench: $(dev) ## the speed of each stage beside what others do; BENCH_OUT=file w
 	@$(python) -m tests.ground.provide
 	$(python) -m benchmarks $(if $(BENCH_OUT),--out "$(BENCH_OUT)")
 
+.PHONY: chaos
+chaos: $(dev) ## kills, restarts and cut wires under a million records; CHAOS_EVENTS, _RUNTIME, _SEED, _OUT
+	@$(python) -m tests.ground.provide
+	@$(python) -m tests.chaos $(if $(CHAOS_EVENTS),--events $(CHAOS_EVENTS)) $(if $(CHAOS_RUNTIME),--runtime $(CHAOS_RUNTIME)) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(if $(CHAOS_OUT),--out "$(CHAOS_OUT)")
+
 .PHONY: dashboards
 dashboards: $(runtime) ## write dashboards/generated again
 	$(python) -m dbslo dashboards

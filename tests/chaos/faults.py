@@ -1,0 +1,333 @@
+"""The faults: what is done to whom, and what must be seen before the next."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import psycopg
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from slo.names import OBSERVATIONS_TOPIC
+from tests.chaos import fleet
+from tests.chaos.stage import Slot, Stage
+from tests.chaos.watching import Watch, clock, until
+
+SETTLED_S = 60
+ASLEEP_S = 14.0
+"""Longer than a session (8 s) and a transaction (10 s) may last."""
+
+CUT_S = 10.0
+LOOKED_MS = 210
+"""How long a transaction is looked at before it counts as left open."""
+
+
+class Happened(NamedTuple):
+    """A fault that was done: how long until all that came before it was counted."""
+
+    what: str
+    at_ms: int
+    stall_ms: int
+    kills: int = 0
+    inside: int = 0
+
+
+class Faults:
+    """Does faults, one after the other."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        watch: Watch,
+        chosen: random.Random,
+        say: Callable[[str], None],
+    ) -> None:
+        self.happened: list[Happened] = []
+        self._stage = stage
+        self._watch = watch
+        self._chosen = chosen
+        self._say = say
+        self._admin = AdminClient({"bootstrap.servers": stage.kafka.bootstrap})
+        self._extra = 2
+
+    # -- workers that are killed -------------------------------------------------------
+
+    def kill(self, *stages: str) -> None:
+        """SIGKILL a worker of each stage at the same moment."""
+        slots = [self._victim(stage) for stage in stages]
+        at_ms = clock()
+        for slot in slots:
+            slot.signal(signal.SIGKILL)
+        inside = int("ingest" in stages and self.in_transaction())
+        names = " and ".join(slot.name for slot in slots)
+        self._settled(f"SIGKILL of {names}", at_ms, kills=len(slots), inside=inside)
+
+    def kill_inside(self, *others: str) -> None:
+        """SIGKILL a stage 1 worker while its transaction is open, and others with it.
+
+        It is stopped at random moments until one is found to be open: nobody else's
+        stays open for so long.
+        """
+        slot = self._victim("ingest")
+        inside = self._stop_inside(slot)
+        at_ms = clock() - (LOOKED_MS if inside else 0)
+        slots = [slot, *map(self._victim, others)]
+        for one in slots:
+            one.signal(signal.SIGKILL)
+        names = " and ".join(one.name for one in slots)
+        self._settled(
+            f"SIGKILL of {names}", at_ms, kills=len(slots), inside=int(inside)
+        )
+
+    def _victim(self, stage: str) -> Slot:
+        slots = [s for s in self._stage.supervisor.of(stage) if s.alive]
+        return self._chosen.choice(slots)
+
+    def _stop_inside(self, slot: Slot, tries: int = 100) -> bool:
+        for _ in range(tries):
+            slot.signal(signal.SIGSTOP)
+            if self.in_transaction():
+                return True
+            slot.signal(signal.SIGCONT)
+            time.sleep(0.03 + 0.1 * self._chosen.random())
+        slot.signal(signal.SIGSTOP)
+        return False
+
+    def in_transaction(self) -> bool:
+        """Whether a transaction stays open: the same last stable offset for 0.2 s."""
+        first = self._open()
+        for _ in range(3):
+            if not first:
+                return False
+            time.sleep(LOOKED_MS / 3_000)
+            first &= self._open()
+        return bool(first)
+
+    def _open(self) -> set[tuple[int, int]]:
+        """(partition, last stable offset) where that is below the high watermark."""
+        try:
+            stable = self._ends(IsolationLevel.READ_COMMITTED)
+            ends = self._ends(IsolationLevel.READ_UNCOMMITTED)
+        except KafkaException:
+            return set()
+        return {(n, at) for n, at in stable.items() if at < ends[n]}
+
+    def _ends(self, level: IsolationLevel) -> dict[int, int]:
+        wanted = {
+            TopicPartition(OBSERVATIONS_TOPIC, n): OffsetSpec.latest()
+            for n in range(fleet.PARTITIONS)
+        }
+        asked = self._admin.list_offsets(wanted, isolation_level=level)
+        return {tp.partition: found.result(10).offset for tp, found in asked.items()}
+
+    # -- workers that stand still --------------------------------------------------------
+
+    def zombie(self, stage: str) -> None:
+        """A worker sleeps for longer than its session, and wakes among its successors.
+
+        One of stage 1 falls asleep inside a transaction.
+        """
+        slot = self._victim(stage)
+        inside = stage == "ingest" and self._stop_inside(slot)
+        at_ms = clock()
+        slot.signal(signal.SIGSTOP)
+        self._watch.passes(at_ms, SETTLED_S)
+        time.sleep(max(0.0, ASLEEP_S - (clock() - at_ms) / 1_000))
+        taken_ms = self._watch.passed_at(at_ms)
+        slot.signal(signal.SIGCONT)
+        where = " inside a transaction" if inside else ""
+        self._say(f"{slot.name} was taken over after {(taken_ms or 0) - at_ms} ms")
+        self._settled(f"{slot.name} slept{where} and woke", clock())
+
+    def sleeping_sender(self, key: str, seconds: float = 90) -> threading.Thread:
+        """A sender stands still between a trigger and its mark.
+
+        It wakes when another has taken its lease, told PagerDuty again and at last
+        resolved, or when time is up. The fault happens when the key triggers.
+        """
+        stopped: list[tuple[int, int]] = []
+        pager = self._stage.pager
+
+        def heard(_: object) -> None:
+            event = pager.events[-1]
+            if stopped or event["dedup_key"] != key:
+                return
+            if event["event_action"] == "trigger" and (pid := self._owner(key)):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append((pid, clock()))
+
+        def resolved() -> bool:
+            found = [i for i in pager.incidents if i["dedup_key"] == key]
+            return any(i["status"] == "resolved" for i in found)
+
+        def wait() -> None:
+            try:
+                until("a sender has triggered", lambda: stopped, 600)
+            except TimeoutError:
+                return
+            pid, at_ms = stopped[0]
+            self._say(f"a sender ({pid}) stands still after its trigger")
+            try:
+                until("another sender has resolved", resolved, seconds)
+            except TimeoutError:
+                self._say("it wakes before anybody resolved")
+            slept_ms = clock() - at_ms
+            os.kill(pid, signal.SIGCONT)
+            what = f"a sender slept {slept_ms / 1_000:.0f} s between trigger and mark"
+            self._note(Happened(what, at_ms, 0))
+
+        pager.heard = heard
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        return thread
+
+    def _owner(self, key: str) -> int:
+        """The process that holds the lease of a key; 0 where nobody does any more."""
+        dsn = self._stage.postgres.dsn(self._stage.database)
+        try:
+            with psycopg.connect(dsn) as connection:
+                row = connection.execute(
+                    "SELECT owner FROM outbox WHERE key = %s", (key,)
+                ).fetchone()
+        except psycopg.Error:
+            return 0
+        pid = int(row[0].rpartition("-")[2] or 0) if row and row[0] else 0
+        pids = [s.process.pid for s in self._stage.supervisor.of("evaluate")]
+        return pid if pid in pids else 0
+
+    # -- servers and wires ---------------------------------------------------------------
+
+    def broker_restart(self) -> None:
+        """The broker shuts down in good order and comes back on the same data."""
+        at_ms = clock()
+        self._stage.kafka.stop()
+        down_ms = clock()
+        self._stage.kafka.start()
+        self._say(f"the broker was away from {down_ms - at_ms} to {clock() - at_ms} ms")
+        self._settled("broker restart", at_ms)
+
+    def postgres_restart(self) -> None:
+        """PostgreSQL stops at once, as by `pg_ctl -m immediate`, and recovers."""
+        at_ms = clock()
+        process = self._stage.postgres._process
+        assert process is not None
+        process.stop(signal.SIGQUIT)
+        self._stage.postgres.start()
+        self._settled("PostgreSQL restart (immediate)", at_ms)
+
+    def backend_kill(self) -> None:
+        """SIGKILL of one backend: PostgreSQL ends all of them and recovers."""
+        dsn = self._stage.postgres.dsn(self._stage.database)
+        with psycopg.connect(dsn) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+                " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                " ORDER BY pid",
+                (self._stage.database,),
+            ).fetchall()
+        at_ms = clock()
+        os.kill(self._chosen.choice(rows)[0], signal.SIGKILL)
+        self._settled("SIGKILL of a PostgreSQL backend", at_ms)
+
+    def kafka_cut(self) -> None:
+        """Nothing passes between the workers and the broker for longer than a session."""
+        at_ms = clock()
+        with self._stage.kafka_wire.cut():
+            time.sleep(CUT_S)
+        self._settled("network pause before Kafka", at_ms)
+
+    def sql_cut(self) -> None:
+        """Nothing passes between the workers and PostgreSQL for a while."""
+        at_ms = clock()
+        with self._stage.sql_wire.cut():
+            time.sleep(CUT_S)
+        self._settled("network pause before PostgreSQL", at_ms)
+
+    # -- rebalances ----------------------------------------------------------------------
+
+    def rebalance(self, *stages: str) -> None:
+        """A third worker of each stage joins, works, and leaves in good order."""
+        at_ms = clock()
+        joined = [self._stage.slot(stage, self._extra) for stage in stages]
+        self._extra += 1
+        for stage in stages:
+            until(
+                f"a third {stage} holds partitions",
+                lambda s=stage: self.shared(s, 3),
+                60,
+            )
+        self._stage.supervisor.retire(*joined)
+        self._settled(f"rebalance: a third {' and '.join(stages)} came and went", at_ms)
+
+    def shared(self, stage: str, wanted: int) -> bool:
+        """Whether so many workers of a stage hold partitions."""
+        group = f"dbslo-{stage}"
+        try:
+            asked = self._admin.describe_consumer_groups([group])
+            members = asked[group].result(10).members
+        except KafkaException:
+            return False
+        if stage == "evaluate" and self._stage.runtime == "faust":
+            return len(members) >= wanted
+        return sum(bool(m.assignment.topic_partitions) for m in members) >= wanted
+
+    # -- after each ------------------------------------------------------------------------
+
+    def _settled(
+        self, what: str, at_ms: int, *, kills: int = 0, inside: int = 0
+    ) -> None:
+        """Wait until all that came before the fault is counted, and all is alive."""
+        try:
+            stall_ms = self._watch.passes(at_ms, SETTLED_S)
+        except TimeoutError:
+            stall_ms = clock() - at_ms
+            self._say(f"{what}: STILL NOT COUNTED after {stall_ms} ms")
+        self._note(Happened(what, at_ms, stall_ms, kills, inside))
+        alive = self._stage.supervisor.slots
+        until("every worker is alive", lambda: all(s.alive for s in alive), 30)
+        time.sleep(0.3 + 0.9 * self._chosen.random())
+
+    def _note(self, happened: Happened) -> None:
+        self.happened.append(happened)
+        inside = ", inside a transaction" if happened.inside else ""
+        self._say(f"{happened.what}: {happened.stall_ms} ms{inside}")
+
+
+Step = Callable[[Faults], None]
+
+
+def full(chosen: random.Random) -> Iterator[Step]:
+    """At least 22 kills and everything else, shuffled by the seed."""
+    steps: list[Step] = []
+    steps += [lambda f: f.kill_inside()] * 4
+    steps += [lambda f: f.kill("ingest", "evaluate")] * 6
+    steps += [lambda f: f.kill("evaluate")] * 4
+    steps += [lambda f: f.kill("ingest")] * 2
+    steps += [
+        lambda f: f.broker_restart(),
+        lambda f: f.postgres_restart(),
+        lambda f: f.backend_kill(),
+        lambda f: f.kafka_cut(),
+        lambda f: f.sql_cut(),
+        lambda f: f.zombie("evaluate"),
+        lambda f: f.zombie("ingest"),
+        lambda f: f.rebalance("ingest"),
+        lambda f: f.rebalance("evaluate"),
+        lambda f: f.rebalance("ingest", "evaluate"),
+    ]
+    chosen.shuffle(steps)
+    yield from steps
+
+
+def brief(chosen: random.Random) -> Iterator[Step]:
+    """A handful for every day: both stages are killed, one inside a transaction."""
+    steps: list[Step] = [
+        lambda f: f.kill_inside("evaluate"),
+        lambda f: f.backend_kill(),
+    ]
+    chosen.shuffle(steps)
+    yield from steps
