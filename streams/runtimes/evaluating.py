@@ -16,8 +16,8 @@ class Evaluating:
     """A stage 2 worker's parts. `clock` gives epoch ms.
 
     `told` gets changes of verdict after they are saved. For metrics, and safe to read
-    from other threads: `lag` by (topic, partition), `reader.refused`,
-    `partitions.checkpoints_ms`.
+    from other threads: `lag` by (topic, partition), `reader.refused`, and the
+    properties.
     """
 
     def __init__(
@@ -47,6 +47,21 @@ class Evaluating:
         if self._partitions is None:
             raise RuntimeError("the worker was not started")
         return self._partitions
+
+    @property
+    def checkpoints_ms(self) -> dict[int, int]:
+        """When each partition was last committed, or came to us, epoch ms."""
+        return self._partitions.checkpoints_ms if self._partitions else {}
+
+    @property
+    def store_away_ms(self) -> int:
+        """For how long the store has not answered; 0 where it does."""
+        return self._partitions.patience.away_ms if self._partitions else 0
+
+    @property
+    def gap_ms(self) -> int:
+        """For how long at most nobody had committed a partition when it came to us."""
+        return self._partitions.gap_ms if self._partitions else 0
 
     def views(self) -> list[SeriesView]:
         """Every series of the held partitions; safe from other threads."""

@@ -22,6 +22,7 @@ from streams.kafka import SESSION_MS, Connection, WorkerStoppedError, log
 from streams.runtimes.chain import Chain
 from streams.runtimes.evaluating import Evaluating
 from streams.runtimes.partitions import Due, Partitions, ReloadedError
+from streams.runtimes.patience import StoreAwayError
 from streams.runtimes.security import security
 from streams.runtimes.settings import EvaluateSettings
 
@@ -82,6 +83,7 @@ class _Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seeks = 0
+        self.waits = False
         self._chain: Chain[TP] = Chain()
         super().__init__(*args, **kwargs)
 
@@ -101,19 +103,33 @@ class _Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Seek every partition to where its store stopped, and see that it is there."""
         self.seeks += 1
-        places = sorted(self.assignment())
-        if not places:
+        starts = await self._starts()
+        if not starts:
             return
-        earliest = await self.earliest_offsets(*places)
-        starts = {
-            tp: self._partitions.begin(tp.partition, earliest[tp]) for tp in places
-        }
         found = await cast(_Thread, self._thread).seek_all(starts)
         if found != starts:
             raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
         self._chain.begin(starts)
         self._committed_offset.update(starts)
         self._read_offset.update({tp: offset or None for tp, offset in starts.items()})
+
+    async def _starts(self) -> dict[TP, int]:
+        """Where the store stopped; while it does not answer, what waits, waits in Kafka.
+
+        Whatever is ours when it answers is taken: a rebalance may come meanwhile.
+        """
+        self.waits = True
+        try:
+            while places := sorted(self.assignment()):
+                earliest = await self.earliest_offsets(*places)
+                begin = self._partitions.begin
+                try:
+                    return {tp: begin(tp.partition, earliest[tp]) for tp in places}
+                except StoreAwayError:
+                    await asyncio.sleep(self._partitions.patience.wait_s)
+        finally:
+            self.waits = False
+        return {}
 
     async def _wait_next_records(
         self,
@@ -225,17 +241,19 @@ class FaustWorker(Evaluating):
         batches = self.reader.batches(place, [(message.offset, message.value)])
         try:
             partitions.apply(message.partition, batches, message.offset + 1)
-        except ReloadedError:
+        except (ReloadedError, StoreAwayError):
             await consumer.perform_seek()
 
     async def _tick(self, consumer: _Consumer) -> None:
         partitions = self.partitions
-        if partitions.tick():
+        if consumer.waits:
+            return
+        if partitions.tick() or partitions.patience.away_ms:
             await consumer.perform_seek()
         self.lag = {
             (tp.topic, tp.partition): max(end - partitions.next(tp.partition), 0)
             for tp in consumer.assignment()
-            if tp.partition in partitions and (end := consumer.highwater(tp))
+            if not partitions.lost(tp.partition) and (end := consumer.highwater(tp))
         }
 
 

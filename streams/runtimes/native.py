@@ -21,6 +21,7 @@ from streams.runtimes.partitions import (
     ReloadedError,
     expired,
 )
+from streams.runtimes.patience import StoreAwayError
 from streams.runtimes.polled import Place, polled
 from streams.runtimes.settings import EvaluateSettings
 from streams.slab import Slab
@@ -30,9 +31,17 @@ POLL_RECORDS = 200
 POLL_SECONDS = 0.05
 TICK_SECONDS = 1.0
 
+STEP_SECONDS = 20.0
+"""A store so slow must not keep us from polling: the group would think us gone."""
+
 
 class EvaluateWorker(Evaluating):
-    """One stage 2 process on confluent-kafka."""
+    """One stage 2 process on confluent-kafka.
+
+    While the store does not answer, no partition is read: what waits, waits in Kafka.
+    Polling goes on, so that the group keeps us, and the store is asked again between
+    two polls.
+    """
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class EvaluateWorker(Evaluating):
     ) -> None:
         super().__init__(settings, evaluator_of, clock, told, timings)
         self._positions = Positions()
+        self._suspended: set[Place] = set()  # ours, and not read
         self._ticked_at = 0.0
 
     def run(self, stop: Event) -> None:
@@ -85,13 +95,15 @@ class EvaluateWorker(Evaluating):
         for place in found.expired:
             raise WorkerStoppedError(expired(place[1], self._positions.next(place)))
         slabs = self._positions.fresh(found, self._clock())
+        begun = time.monotonic()
         for slab in slabs:
-            self._apply(slab)
+            self._apply(slab, late=time.monotonic() - begun > STEP_SECONDS)
         if slabs:
             self._hint()
         if time.monotonic() - self._ticked_at >= TICK_SECONDS:
             self._ticked_at = time.monotonic()
             self._tick()
+        self._resume()
         return sum(len(slab.offsets) for slab in slabs)
 
     def _poll(self) -> list[Message]:
@@ -102,21 +114,30 @@ class EvaluateWorker(Evaluating):
     def _tick(self) -> None:
         for partition in self.partitions.tick():
             self._seek((self._settings.observations, partition))
-        lag = {}
+        if self.partitions.patience.away_ms:
+            self._suspend()
+        lag = {place: self.lag.get(place, 0) for place in self._suspended}
         for place in self._positions.places():
             offset = Offset(*place)
             _, end = self._consumer.get_watermark_offsets(offset, cached=True)
             lag[place] = max(end - self._positions.next(place), 0)
         self.lag = lag
 
-    def _apply(self, slab: Slab) -> None:
+    def _apply(self, slab: Slab, *, late: bool) -> None:
         place = (slab.topic, slab.partition)
+        if place in self._suspended:
+            return
+        if late:
+            self._seek(place)
+            return
         records = zip(slab.offsets, slab.values, strict=True)
         batches = self.reader.batches(place, records)
         try:
             self.partitions.apply(slab.partition, batches, slab.offsets[-1] + 1)
         except ReloadedError:
             self._seek(place)
+        except StoreAwayError:
+            self._suspend()
 
     def _hint(self) -> None:
         held = [Offset(*p, self._positions.next(p)) for p in self._positions.places()]
@@ -128,27 +149,62 @@ class EvaluateWorker(Evaluating):
     # -- partitions come and go --------------------------------------------------------
 
     def _assigned(self, consumer: Consumer, offsets: list[Offset]) -> None:
-        begun = [self._begin((o.topic, o.partition)) for o in offsets]
+        places = [(one.topic, one.partition) for one in offsets]
+        begun = [start for place in places if (start := self._begin(place))]
         consumer.incremental_assign(begun)
 
-    def _begin(self, place: Place) -> Offset:
-        """Go on where the store says; a store that is new, where the log begins."""
-        offset = self.partitions.assigned(place[1])
+    def _begin(self, place: Place) -> Offset | None:
+        """Go on where the store says; a store that is new, where the log begins.
+
+        None where the store does not answer: the partition is ours, and not read.
+        """
+        self._suspended.add(place)
+        if self.partitions.patience.wait_s:
+            return None
+        try:
+            return self._hold(place, self.partitions.assigned(place[1]))
+        except StoreAwayError:
+            return None
+
+    def _hold(self, place: Place, offset: int) -> Offset:
+        self._suspended.discard(place)
         self._positions.hold(place, offset)
         return Offset(*place, offset or OFFSET_BEGINNING)
 
     def _revoked(self, consumer: Consumer, offsets: list[Offset]) -> None:
-        for offset in offsets:
-            self._positions.drop((offset.topic, offset.partition))
-            self.partitions.revoked(offset.partition)
-        consumer.incremental_unassign(offsets)
+        places = {(one.topic, one.partition) for one in offsets}
+        read = [Offset(*place) for place in places if place in self._positions]
+        for place in places:
+            self._suspended.discard(place)
+            self._positions.drop(place)
+            self.partitions.revoked(place[1])
+        consumer.incremental_unassign(read)
 
     def _seek(self, place: Place) -> None:
         """Read again from where the store stands, after its image was loaded anew."""
-        offset = self.partitions.next(place[1])
-        self._positions.hold(place, offset)
         self._consumer.incremental_unassign([Offset(*place)])
-        self._consumer.incremental_assign([Offset(*place, offset or OFFSET_BEGINNING)])
+        start = self._hold(place, self.partitions.next(place[1]))
+        self._consumer.incremental_assign([start])
+
+    def _suspend(self) -> None:
+        """Read nothing more: what is in our hands is read again when the store is."""
+        held = self._positions.places()
+        self._consumer.incremental_unassign([Offset(*place) for place in held])
+        for place in held:
+            self._positions.drop(place)
+        self._suspended.update(held)
+
+    def _resume(self) -> None:
+        """Where it is time, ask the store; once it answers, go on where it says."""
+        if not self._suspended or self.partitions.patience.wait_s:
+            return
+        lost = self.partitions.lost
+        for place in sorted(self._suspended, key=lambda one: not lost(one[1])):
+            try:
+                start = self._hold(place, self.partitions.back(place[1]))
+            except StoreAwayError:
+                return
+            self._consumer.incremental_assign([start])
 
 
 __all__ = ["EvaluateSettings", "EvaluateWorker"]

@@ -12,7 +12,7 @@ from slo.verdict import VerdictChange
 from streams.batch import Batch
 from streams.evaluate import Evaluator, NotAssignedError
 from streams.kafka import TopicIdentity, WorkerStoppedError, log
-from streams.runtimes.patience import patiently
+from streams.runtimes.patience import Patience, StoreAwayError
 from streams.store import UNAVAILABLE, FencedError
 from streams.timing import Timings
 from streams.view import SeriesView
@@ -39,7 +39,9 @@ class Partitions:
     """Evaluators by partition, each with the next offset that its store expects.
 
     `told` gets the changes of verdict after they are saved. Not for several threads,
-    but for `views`, which may be called from any.
+    but for `views` and the figures, which may be read from any: `checkpoints_ms`, when
+    each partition was last committed, or given to us; `gap_ms`, for how long at most
+    nobody had committed one when it came to us; `patience`, whether the store answers.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class Partitions:
         timings: Timings | None = None,
     ) -> None:
         self.checkpoints_ms: dict[int, int] = {}
+        self.gap_ms = 0
+        self.patience = Patience()
         self._identity = identity
         self._evaluator_of = evaluator_of
         self._clock = clock
@@ -72,30 +76,46 @@ class Partitions:
         `after` is the offset that it was read after: where the reader stood, or one
         past the record before it. Holes in the offsets lie between the two.
         """
-        if partition not in self._held or offset < self._next[partition]:
+        if self.lost(partition) or offset < self._next[partition]:
             return Due.SKIP
         return Due.APPLY if after <= self._next[partition] else Due.MISSED
 
     def assigned(self, partition: int) -> int:
         """Take a partition over, or back; the next offset to read.
 
-        Raises WorkerStoppedError where the store does not answer for long. A store of
-        another topic, or a cluster that would move, raises the store's own errors.
+        Raises StoreAwayError where the store does not answer. A store of another
+        topic, or a cluster that would move, raises the store's own errors.
         """
+        own = self._identity
         evaluator = self._held.get(partition)
         if evaluator is None:
-            evaluator = self._evaluator_of(partition, self._identity.partitions)
-        own = self._identity
+            evaluator = self._evaluator_of(partition, own.partitions)
+            self._held[partition] = evaluator
+            self.checkpoints_ms = {**self.checkpoints_ms, partition: self._clock()}
+        self._next.pop(partition, None)
+        clock_ms = self._clock()
+        try:
+            found = evaluator.assigned(own.cluster_id, own.topic_id, clock_ms=clock_ms)
+        except UNAVAILABLE as error:
+            self.patience.failed(error)
+            raise StoreAwayError(str(error)) from error
+        self.patience.answered()
+        if evaluator.saved_ms:
+            self.gap_ms = max(self.gap_ms, clock_ms - evaluator.saved_ms)
+        self._next[partition] = found
+        return found
 
-        def take() -> int:
-            return evaluator.assigned(
-                own.cluster_id, own.topic_id, clock_ms=self._clock()
-            )
+    def back(self, partition: int) -> int:
+        """The next offset of a partition, which is taken again if it was lost.
 
-        self._next[partition] = patiently(take)
-        self._held[partition] = evaluator
-        self.checkpoints_ms = {**self.checkpoints_ms, partition: self._clock()}
-        return self._next[partition]
+        Raises StoreAwayError where it still is.
+        """
+        found = self._next.get(partition)
+        return self.assigned(partition) if found is None else found
+
+    def lost(self, partition: int) -> bool:
+        """Whether the store did not answer when the partition was last taken."""
+        return partition not in self._next
 
     def begin(self, partition: int, earliest: int) -> int:
         """Take a partition over; where to read it from, whose log begins at `earliest`.
@@ -121,7 +141,8 @@ class Partitions:
     def apply(self, partition: int, batches: Sequence[Batch], after: int) -> None:
         """Evaluate and save batches; `after` is the offset that follows them.
 
-        Raises ReloadedError where the store was lost or is somebody else's by now.
+        Raises ReloadedError where the store was lost or is somebody else's by now, and
+        StoreAwayError where it does not answer.
         """
         begun = time.monotonic()
         evaluator = self._held[partition]
@@ -134,13 +155,20 @@ class Partitions:
         self._tell(changes)
 
     def tick(self) -> list[int]:
-        """Time has passed; the partitions that were reloaded and must be sought."""
+        """Time has passed; the partitions that were reloaded and must be sought.
+
+        Where the store does not answer, `patience` says so: nothing is asked of it.
+        """
         reloaded = []
         for partition, evaluator in list(self._held.items()):
+            if self.patience.away_ms:
+                break
             try:
                 changes = self._saved(partition, partial(evaluator.tick, self._clock()))
             except ReloadedError:
                 reloaded.append(partition)
+            except StoreAwayError:
+                break
             else:
                 self._tell(changes)
         return reloaded

@@ -43,9 +43,13 @@ class Forwarder:
         while True:
             try:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:  # nobody is there: as a refusal, a moment later
+                client.close()
+                continue
             self._held += [client, server]
             for pair in ((client, server), (server, client)):
                 threading.Thread(target=self._pass, args=pair, daemon=True).start()

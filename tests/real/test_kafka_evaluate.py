@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from threading import Event, Thread
 from typing import Any
@@ -19,12 +19,18 @@ from streams.runtimes.faust import FaustWorker
 from streams.runtimes.native import EvaluateWorker
 from streams.runtimes.settings import EvaluateSettings
 from streams.store import Store, WrongTopicError
+from streams.store.postgresql import Limits
 from tests.fleet import PLAN
+from tests.real.forwarder import Forwarder
 from tests.real.walk import until
 from tests.streams.bench import LAG, T0, TOPICS, batch, cell
 from tests.streams.flaky import Flaky
 
 pytestmark = pytest.mark.real
+
+SHORT = Limits(connect_ms=1_000, idle_ms=1_000, lock_ms=1_500, answer_ms=2_000)
+POLLED_MS = 9_000
+"""Who does not poll for this long is no member of its group any more."""
 
 RUNTIMES = {"native": EvaluateWorker, "faust": FaustWorker}
 
@@ -32,12 +38,13 @@ RUNTIMES = {"native": EvaluateWorker, "faust": FaustWorker}
 class Stage2:
     """An observations topic of one partition, a store, and a runtime to try."""
 
-    def __init__(self, kafka, tmp_path, runtime: str) -> None:
+    def __init__(self, kafka, tmp_path, runtime: str, url: str = "") -> None:
         self.topic = kafka.topic("observations")
         self.groups = count(1)
         self.number = 0
         self.kafka = kafka
-        self.store = Store(f"sqlite:///{tmp_path}/store.db")
+        self.url = url or f"sqlite:///{tmp_path}/store.db"
+        self.store = Store(self.url, limits=SHORT)
         self.made = RUNTIMES[runtime]
         own = {"bootstrap.servers": kafka.bootstrap, "transactional.id": self.topic}
         self.producer = Producer(own)
@@ -77,7 +84,7 @@ class Stage2:
             )
 
         settings = EvaluateSettings(
-            Connection(self.kafka.bootstrap),
+            Connection(self.kafka.bootstrap, {"max.poll.interval.ms": POLLED_MS}),
             group=self.group,
             observations=self.topic,
         )
@@ -101,6 +108,14 @@ class Stage2:
         with pytest.raises((WorkerStoppedError, WrongTopicError)) as caught:
             self.worker().run(Event())
         return caught.value
+
+    def member(self) -> str:
+        """Who holds the partition, as the group's coordinator says."""
+        admin = self.kafka.admin()
+        asked = admin.describe_consumer_groups([self.group])
+        found = asked[self.group].result(10).members
+        (member,) = (m.member_id for m in found if m.assignment.topic_partitions)
+        return member
 
     def read(self, offset: int) -> None:
         """Wait until the store has read to an offset."""
@@ -236,3 +251,69 @@ def test_a_store_that_fails_around_a_commit_changes_nothing(stage, fate):
     flaky.close()
     assert flaky.failed >= 3
     assert stage.lag() == [(minute, 1, 1) for minute in range(6)]
+
+
+# -- the store is slow, or away -------------------------------------------------------
+
+
+@pytest.fixture(params=RUNTIMES)
+def away(request, kafka, fresh_postgres, tmp_path):
+    """On a PostgreSQL of its own, behind a wire that can be cut."""
+    with Forwarder.to(fresh_postgres.port) as wire:
+        url = fresh_postgres.url(fresh_postgres.database())
+        url = url.replace(f":{fresh_postgres.port}/", f":{wire.port}/")
+        made = Stage2(kafka, tmp_path, request.param, url)
+        made.server, made.wire = fresh_postgres, wire
+        yield made
+        made.store.close()
+
+
+LEAVE = {
+    "it crashed": lambda stage: stage.server.kill(),
+    "the wire swallows": lambda stage: stage.wire.cut(),
+}
+COME_BACK = {
+    "it crashed": lambda stage: stage.server.start(),
+    "the wire swallows": lambda stage: stage.wire.mend(),
+}
+
+
+FOR_MS = {"it crashed": POLLED_MS + 500, "the wire swallows": 2_500}
+"""Once for longer than a session, and than a member may go without polling."""
+
+
+@pytest.mark.parametrize("how", LEAVE)
+def test_a_store_that_is_away_pauses_the_partition_and_loses_nothing(away, how):
+    stage = away
+    stage.write([told(0)])
+    with stage.running() as worker:
+        stage.read(1)
+        member = stage.member()
+        LEAVE[how](stage)
+        for minute in range(1, 6):
+            stage.write([told(minute)])
+        enough = FOR_MS[how]
+        until("it waits", lambda: worker.store_away_ms > enough, 40)
+        assert stage.member() == member
+        age_ms = time.time_ns() // 1_000_000 - worker.checkpoints_ms[0]
+        assert age_ms > enough
+        COME_BACK[how](stage)
+        stage.read(11)
+        until("it goes on", lambda: worker.store_away_ms == 0)
+        assert stage.member() == member
+        stage.write([told(6)])
+        stage.read(13)
+    assert stage.lag() == [(minute, 1, 1) for minute in range(7)]
+
+
+def test_a_worker_that_starts_while_the_store_is_away_waits_for_it(away):
+    stage = away
+    stage.write([told(0)])
+    stage.server.kill()
+    waiting = Store(stage.url, lazy=True, limits=SHORT)
+    with closing(waiting), stage.running(waiting) as worker:
+        until("it waits", lambda: worker.store_away_ms > 1_000, 40)
+        assert list(worker.checkpoints_ms) == [0], "it is seen to be late"
+        stage.server.start()
+        stage.read(1)
+    assert stage.lag() == [(0, 1, 1)]
