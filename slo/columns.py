@@ -7,6 +7,7 @@ are 64-bit integers and exact; only shares are floats, which `EPSILON` covers. N
 here decides anything: `slo.screen` does, and whoever is not certain goes to the judge.
 """
 
+from array import array
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -26,9 +27,6 @@ EPSILON = 1e-9
 
 NEVER = -(1 << 62)
 """A moment before all others."""
-
-Move = tuple[int, int, int, int]
-"""(start_ms, bad, total, buckets): by how much a bucket changed."""
 
 
 def whole(values: Iterable[int]) -> Whole:
@@ -134,21 +132,22 @@ class Rings:
         return (end_ms - self.span_ms) // self._grain_ms * self._grain_ms
 
     def moments(self, end_ms: int) -> range:
-        """Where the slots of one series begin, and where the last one ends."""
+        """Where the slots of a window begin that ends at a moment, and the last ends."""
         edge = (end_ms - self.span_ms) // self._grain_ms * self._grain_ms
-        tail = edge // self.width_ms
-        return range(
-            tail * self.width_ms, (tail + SLOTS + 1) * self.width_ms, self.width_ms
-        )
+        first, width = edge // self.width_ms * self.width_ms, self.width_ms
+        return range(first, first + (SLOTS + 1) * width, width)
 
-    def fill(self, place: int, moments: range, since: Sequence[Sequence[int]]) -> None:
-        """Take a series in: `since` are its sums from each of its moments on."""
-        tail = moments.start // self.width_ms
-        sums = np.array(since, dtype=np.int64)[:, : len(self._slots)]
-        held = sums[:-1] - sums[1:]
-        self._tail[place] = tail
-        self._slots[:, (np.arange(SLOTS) + tail) % SLOTS, place] = held.T
-        self._sums[:, place] = held.sum(axis=0)
+    def fill(self, at: Whole, first_ms: int, since: Whole) -> None:
+        """Take series in whose slots begin at `first_ms`.
+
+        `since` holds for each of them, for each column, the sums from each moment on.
+        """
+        tail = first_ms // self.width_ms
+        held = (since[:, :, :-1] - since[:, :, 1:])[:, : len(self._slots)]
+        self._tail[at] = tail
+        for slot in range(SLOTS):
+            self._slots[:, (tail + slot) % SLOTS, at] = held[:, :, slot].T
+        self._sums[:, at] = held.sum(axis=2).T
 
     def slide(self, at: Whole, edge_ms: Whole) -> None:
         """Let windows begin at later edges; what began before leaves them."""
@@ -171,17 +170,18 @@ class Rings:
         self._tail[who] = target[moved]
 
     def add(self, at: Whole, starts: Whole, moves: Whole) -> None:
-        """Change buckets: `moves` are rows of bad, total and buckets, one a bucket.
+        """Change buckets: `moves` are columns of bad, total and buckets.
 
         Slide first, so that the newest of them has a slot.
         """
         slot = starts // self.width_ms
         held = slot >= self._tail[at]
-        at, slot = at[held], slot[held] % SLOTS
-        columns = zip(self._sums, self._slots, moves.T, strict=False)
-        for sums, slots, column in columns:
-            np.add.at(sums, at, column[held])
-            np.add.at(slots, (slot, at), column[held])
+        if not held.all():
+            at, slot, moves = at[held], slot[held], moves[:, held]
+        where = slot % SLOTS * self._tail.size + at
+        for sums, slots, column in zip(self._sums, self._slots, moves, strict=False):
+            np.add.at(sums, at, column)
+            np.add.at(slots.reshape(-1), where, column)
 
     def holds(self, at: Pick, edge_ms: Whole) -> Flags:
         """Where all that a window asks for is still held."""
@@ -221,27 +221,63 @@ def seen_share(first_ms: Whole, end_ms: Whole, span_ms: int) -> tuple[Whole, Sha
     return prior, (span_ms - prior) / span_ms
 
 
-class Rows:
-    """Changes of buckets, of any series, as they come."""
+class Moves:
+    """What changed of any series since it was asked for last, as it comes.
 
-    __slots__ = ("_at", "_rows")
+    Flat arrays of 64 bits, for there may be a hundred thousand between two questions.
+    """
+
+    __slots__ = ("_known", "_rows")
 
     def __init__(self) -> None:
-        self._at: list[int] = []
-        self._rows: list[Move] = []
+        self._rows = array("q")
+        self._known = array("q")
 
-    def note(self, place: int, moves: Sequence[Move]) -> None:
-        """A series' buckets changed."""
-        self._at += [place] * len(moves)
-        self._rows += moves
+    def bucket(self, number: int, start_ms: int, by: tuple[int, int, int]) -> None:
+        """A bucket of a series changed by so much bad, total and buckets."""
+        self._rows.extend((number, start_ms, *by))
 
-    def take(self) -> tuple[Whole, Whole, Whole] | None:
-        """Places, starts and changes since the last call; None where there are none."""
-        if not self._at:
-            return None
-        at, rows = whole(self._at), np.array(self._rows, dtype=np.int64)
-        self._at, self._rows = [], []
-        return at, rows[:, 0], rows[:, 1:]
+    def span(self, number: int, first_ms: int, last_ms: int, lag_ms: int) -> None:
+        """The data of a series begins and ends here, and may be so late."""
+        self._known.extend((number, first_ms, last_ms, lag_ms))
+
+    @property
+    def size(self) -> int:
+        """How many changes of buckets wait."""
+        return len(self._rows) // 5
+
+    def take(self) -> tuple[Whole, Whole]:
+        """Buckets and spans since the last call, a column each of what was told."""
+        rows, known = _columns(self._rows, 5), _columns(self._known, 4)
+        self._rows, self._known = array("q"), array("q")
+        return rows, known
+
+
+def _columns(flat: "array[int]", width: int) -> Whole:
+    found: Whole = np.frombuffer(flat, dtype=np.int64).reshape(-1, width).T
+    return found
+
+
+def since(starts: "array[int]", sums: Sequence["array[int]"], moments: Whole) -> Whole:
+    """For each column of running totals, what it comes to from each moment on."""
+    at = np.searchsorted(np.asarray(starts), moments)
+    held = [np.asarray(column, dtype=np.int64) for column in sums]
+    return np.stack([column[-1] - column[at] for column in held])
+
+
+def moments_of(grids: Iterable[range]) -> Whole:
+    """The moments of several grids, one grid after the other."""
+    return np.concatenate([np.arange(g.start, g.stop, g.step) for g in grids])
+
+
+def rows_at(rows: Sequence[Whole], at: Whole) -> Whole:
+    """Some places of several columns."""
+    return np.stack([row[at] for row in rows])
+
+
+def stacked(found: Sequence[Whole]) -> Whole:
+    """Columns of several series, one behind the other."""
+    return np.stack(found)
 
 
 # -- long scans --------------------------------------------------------------------

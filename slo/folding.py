@@ -204,6 +204,14 @@ class Folding:
             self.unfold(starts[0] // PAGE_MS)
         return starts[0] if starts else None
 
+    def answers(self, grid: range) -> bool:
+        """Whether no moment of a grid lies inside a folded row."""
+        page = grid.start // PAGE_MS
+        if page >= self.fine_page:
+            return True
+        width = self._width_ms(page)  # every finer width divides it
+        return not (grid.start % width or grid.step % width)
+
     def cut(self, moment_ms: int) -> None:
         """Read a folded row back where a moment lies inside it."""
         page = moment_ms // PAGE_MS

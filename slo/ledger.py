@@ -10,6 +10,7 @@ over 30 days take 900 rows, of which the newest seven hours are fine.
 
 from collections.abc import Callable, Iterator, Sequence
 
+from slo.columns import Whole, moments_of, since
 from slo.folding import ENDLESS_MS, NEVER, PAGE_MS, Folding, LostPageError
 from slo.model import HOUR, Counts
 from slo.pages import HistoryPage, packed, unpacked, unpacked_history
@@ -204,8 +205,17 @@ class SeriesLedger:
     @property
     def sums(self) -> tuple[int, int, int]:
         """Running totals of bad, total and buckets: a change is their difference."""
-        bad, total, buckets = self._totals.columns[:3]
-        return bad[-1], total[-1], buckets[-1]
+        columns = self._totals.columns
+        return columns[0][-1], columns[1][-1], columns[2][-1]
+
+    def profile(self, grids: Sequence[range]) -> Whole:
+        """Bad, total and buckets from each moment of some grids on, as columns."""
+        for grid in grids:
+            if not self._folding.answers(grid):
+                for moment in grid:
+                    self._folding.cut(moment)
+        totals = self._totals
+        return since(totals.starts, totals.columns[:3], moments_of(grids))
 
     def rows(self, start_ms: int = 0, end_ms: int = ENDLESS_MS) -> Iterator[Row]:
         """The buckets that start in [start, end), oldest first."""

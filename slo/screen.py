@@ -5,7 +5,7 @@ bounds, a guard may hold it back or half of a window is missing, goes to its `Ju
 whose integers decide. So a verdict never rests on a float: only not asking does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -28,10 +28,9 @@ from slo.columns import (
     NEVER,
     Bounds,
     Flags,
-    Move,
+    Moves,
     Pick,
     Rings,
-    Rows,
     Share,
     Whole,
     chosen,
@@ -39,14 +38,22 @@ from slo.columns import (
     fraction,
     later,
     places,
+    rows_at,
     seen_share,
+    stacked,
     truths,
     whole,
 )
+from slo.ledger import SeriesLedger
 from slo.stretch import Ratio, Sized
 from slo.tiers import Rule
-from slo.totals import Sums
 from slo.verdict import Verdict
+
+FILLED = 1_024
+"""So many ledgers are taken in at once."""
+
+PENDING = 50_000
+"""So many changes may wait for a question."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -68,20 +75,6 @@ class Terms(msgspec.Struct, frozen=True):
         """Series of one kind are screened together."""
         pairs = tuple((rule.level, rule.long, rule.short) for rule in self.rules)
         return self.step_ms, self.unit, self.windows, pairs
-
-
-class Known(msgspec.Struct, frozen=True):
-    """Where the data of a series begins and ends, ms, and what was told of it.
-
-    `tier` is the place of the alert's tier among the rules, -1 for none.
-    """
-
-    first_ms: int | None
-    last_ms: int | None
-    lag_ms: int
-    verdict: Verdict
-    level: Verdict
-    tier: int
 
 
 class Block:
@@ -117,28 +110,41 @@ class Block:
 
     # -- what changes ------------------------------------------------------------
 
-    def know(self, place: int, known: Known) -> None:
-        """Where the data of a series stands, and what was told of it."""
-        self._first[place] = NEVER if known.first_ms is None else known.first_ms
-        self._last[place] = NEVER if known.last_ms is None else known.last_ms
-        self._lag[place] = known.lag_ms
-        self._told.verdict[place] = CODES[known.verdict]
-        self._told.level[place] = CODES[known.level]
-        self._told.tier[place] = known.tier
+    def know(self, at: Whole, spans: Whole) -> None:
+        """Where the data of series begins and ends, and how late it may be, in ms."""
+        self._first[at], self._last[at], self._lag[at] = spans
 
-    def fill(self, place: int, since: Callable[[Sequence[int]], list[Sums]]) -> None:
-        """Take in what a ledger holds; `know` where it ends before."""
-        end = int(self._last[place]) + self._terms.step_ms
-        for ring in self._rings:
-            moments = ring.moments(end)
-            ring.fill(place, moments, since(moments))
+    def tell(self, place: int, verdict: Verdict, level: Verdict, tier: int) -> None:
+        """What was told of a series: its verdict, its alert's level and tier."""
+        self._told.verdict[place] = CODES[verdict]
+        self._told.level[place] = CODES[level]
+        self._told.tier[place] = tier
 
-    def move(self, at: Whole, starts: Whole, moves: Whole) -> None:
+    def fill(self, numbers: Whole, ledgers: Sequence[SeriesLedger]) -> None:
+        """Take in what ledgers hold; `know` where they end before."""
+        alike: dict[int, list[int]] = {}
+        for place, last in enumerate(self._last.tolist()):
+            alike.setdefault(last, []).append(place)
+        alike.pop(NEVER, None)
+        for last, group in alike.items():
+            grids = [ring.moments(last + self._terms.step_ms) for ring in self._rings]
+            for begin in range(0, len(group), FILLED):
+                at = whole(group[begin : begin + FILLED])
+                found = [ledgers[n].profile(grids) for n in numbers[at].tolist()]
+                self._take_in(at, grids, stacked(found))
+
+    def _take_in(self, at: Whole, grids: Sequence[range], profiles: Whole) -> None:
+        upto = 0
+        for ring, grid in zip(self._rings, grids, strict=True):
+            begin, upto = upto, upto + len(grid)
+            ring.fill(at, grid.start, profiles[:, :, begin:upto])
+
+    def move(self, at: Whole, starts: Whole, by: Whole) -> None:
         """Buckets changed; `know` where their series end before."""
         who, last = chosen(at, self._last)
         for ring in self._rings:
             ring.slide(who, ring.edge(last + self._terms.step_ms))
-            ring.add(at, starts, moves)
+            ring.add(at, starts, by)
         doubted = at[starts < self._steady[at]]
         self._steady[doubted] = NEVER
         for rule in self._rules:
@@ -201,47 +207,43 @@ class Block:
 class Screen:
     """The series of a worker, numbered in the order in which they are given.
 
-    `clusters` are the numbers of their clusters, which share a *now*.
+    `clusters` are the numbers of their clusters, which share a *now*. Who changes a
+    ledger says so in `moves`, and who tells somebody something in `tell`.
     """
 
     def __init__(self, terms: Sequence[Terms], clusters: Sequence[int]) -> None:
         kinds: dict[tuple[object, ...], list[int]] = {}
         for number, one in enumerate(terms):
             kinds.setdefault(one.kind, []).append(number)
+        self.moves = Moves()
         self._size = max(clusters, default=-1) + 1
-        self._homes: dict[int, tuple[Block, int]] = {}
         self._blocks: list[tuple[Block, Whole]] = []
-        self._moved: dict[Block, Rows] = {}
+        self._block, self._place = constant(len(terms), 0), constant(len(terms), 0)
         for numbers in kinds.values():
             block = Block([terms[n] for n in numbers], [clusters[n] for n in numbers])
+            self._block[numbers] = len(self._blocks)
+            self._place[numbers] = whole(range(len(numbers)))
             self._blocks.append((block, whole(numbers)))
-            self._moved[block] = Rows()
-            for place, number in enumerate(numbers):
-                self._homes[number] = block, place
 
-    def know(self, number: int, known: Known) -> None:
-        """Where the data of a series stands now, and what was told of it."""
-        block, place = self._homes[number]
-        block.know(place, known)
+    def fill(self, ledgers: Sequence[SeriesLedger]) -> None:
+        """Take in what the ledgers hold, once; their spans were told to `moves`."""
+        self._move()
+        for block, numbers in self._blocks:
+            block.fill(numbers, ledgers)
 
-    def fill(self, number: int, since: Callable[[Sequence[int]], list[Sums]]) -> None:
-        """Take in what the ledger of a series holds; once, after `know`."""
-        block, place = self._homes[number]
-        block.fill(place, since)
-
-    def move(self, number: int, moves: Sequence[Move]) -> None:
-        """Buckets of a series changed; `know` its end before the next question."""
-        block, place = self._homes[number]
-        self._moved[block].note(place, moves)
+    def tell(self, number: int, verdict: Verdict, level: Verdict, tier: int) -> None:
+        """What was told of a series: verdict, alert level, place of the alert's tier."""
+        block, place = self._home(number)
+        block.tell(place, verdict, level, tier)
 
     def guard(self, number: int, rule: int, found: Assured) -> None:
         """For how long the guards of a rule of a series pass."""
-        block, place = self._homes[number]
+        block, place = self._home(number)
         block.guard(place, rule, found)
 
     def guarded(self, number: int, rule: int) -> int:
         """Up to which window start, ms, the guards of a rule are known to pass."""
-        block, place = self._homes[number]
+        block, place = self._home(number)
         return block.guarded(place, rule)
 
     def unsettled(self, moments: Mapping[int, tuple[int, bool]]) -> list[int]:
@@ -249,17 +251,35 @@ class Screen:
 
         `moments`, by cluster: its now in ms, and whether an input gave no mark.
         """
+        self._move()
         nows, stale = constant(self._size, NEVER), constant(self._size, 0)
         for cluster, (now_ms, is_stale) in moments.items():
             nows[cluster], stale[cluster] = now_ms, is_stale
         found: list[int] = []
         for block, numbers in self._blocks:
-            moved = self._moved[block].take()
-            if moved is not None:
-                block.move(*moved)
             due = places(nows[block.clusters] != NEVER)
             at: Pick = slice(None) if due.size == numbers.size else due
             clusters = block.clusters[at]
             fine = block.settled(at, nows[clusters], stale[clusters] != 0)
             found += numbers[at][~fine].tolist()
         return sorted(found)
+
+    def catch_up(self) -> None:
+        """Take in what changed, where that is much and nobody asks."""
+        if self.moves.size > PENDING:
+            self._move()
+
+    def _home(self, number: int) -> tuple[Block, int]:
+        return self._blocks[self._block[number]][0], int(self._place[number])
+
+    def _move(self) -> None:
+        """Take in what was told to `moves`, the spans first."""
+        (changed, start, *by), (known, *spans) = self.moves.take()
+        for number, (block, _) in enumerate(self._blocks):
+            mine = places(self._block[known] == number)
+            if mine.size:
+                block.know(self._place[known[mine]], rows_at(spans, mine))
+            mine = places(self._block[changed] == number)
+            if mine.size:
+                at = self._place[changed[mine]]
+                block.move(at, start[mine], rows_at(by, mine))

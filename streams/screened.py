@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from slo.evaluation import BAD_ENOUGH, Judge
-from slo.screen import Known, Screen
+from slo.screen import Screen
 from slo.verdict import Outcome
 from streams.series import SeriesState
 
@@ -25,23 +25,22 @@ class Screened:
         homes = [self._clusters[state.series.home] for state in self._states]
         self._screen = Screen(terms, homes)
         self._tiers = {rule.tier.name: n for n, rule in enumerate(terms[0].rules)}
-        self._moved: dict[int, SeriesState] = {}
         for number, state in enumerate(self._states):
-            state.number, state.moved = number, self._moved
-            self.know(state)
-            self._screen.fill(number, state.ledger.since)
+            state.number, state.moves = number, self._screen.moves
+            state.tell_span()
+            self._tell(state)
+        self._screen.fill([state.ledger for state in self._states])
 
-    def know(self, state: SeriesState) -> None:
-        """Where the data of a series stands now, and what was told of it."""
-        known = Known(
-            state.ledger.first,
-            state.ledger.last,
-            state.timing.arrival_lag_ms,
-            state.verdict,
-            state.alert.level,
-            self._tiers.get(state.alert.tier, -1),
-        )
-        self._screen.know(state.number, known)
+    def judged(self, state: SeriesState, judge: Judge, outcome: Outcome) -> None:
+        """A series was judged, and told whatever there was to tell."""
+        self._tell(state)
+        if outcome.verdict in BAD_ENOUGH:
+            self._assure(state, judge, outcome)
+
+    def _tell(self, state: SeriesState) -> None:
+        alert = state.alert
+        tier = self._tiers.get(alert.tier, -1)
+        self._screen.tell(state.number, state.verdict, alert.level, tier)
 
     def due(
         self,
@@ -49,12 +48,8 @@ class Screened:
         due: Mapping[str, Sequence[SeriesState]],
     ) -> Iterable[tuple[str, Sequence[SeriesState]]]:
         """Those of some series that may have moved, by cluster in their order."""
-        for state in self._moved.values():
-            self.know(state)
-            self._screen.move(state.number, state.moves)
-            state.moves.clear()
-        self._moved.clear()
         if sum(map(len, due.values())) <= FEW:
+            self._screen.catch_up()
             return due.items()
         asked = {
             self._clusters[name]: (at_ms, bool(stale))
@@ -67,10 +62,8 @@ class Screened:
             found.setdefault(state.series.home, []).append(state)
         return found.items()
 
-    def assure(self, state: SeriesState, judge: Judge, outcome: Outcome) -> None:
-        """A tier fires on: find out for how long its guards will pass."""
-        if outcome.verdict not in BAD_ENOUGH:
-            return
+    def _assure(self, state: SeriesState, judge: Judge, outcome: Outcome) -> None:
+        """A tier fires: find out for how long its guards will pass."""
         known = self._screen.guarded(state.number, outcome.place)
         if known < outcome.start_ms:
             found = judge.assured(state.ledger, state.timing, outcome)

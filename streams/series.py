@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from slo.columns import Move
+from slo.columns import NEVER, Moves
 from slo.evaluation import Timing
 from slo.feeds import FeedReading
 from slo.ledger import SeriesLedger
@@ -67,7 +67,6 @@ class SeriesState:
         "judged_ms",
         "ledger",
         "members",
-        "moved",
         "moves",
         "number",
         "recount",
@@ -98,9 +97,8 @@ class SeriesState:
         self.alert = Alert(series.key)
         self.verdict = Verdict.UNKNOWN
         self._timing: Timing | None = None
-        self.number = -1  # its place in the screen
-        self.moves: list[Move] = []  # what the screen has not heard of yet
-        self.moved: dict[int, SeriesState] | None = None  # where it tells so
+        self.number = -1  # its number in the screen
+        self.moves: Moves | None = None  # where the screen hears of changes
         self.touched: set[int] = set()
         self.judged_ms = 0
         self.clamped = 0
@@ -194,10 +192,10 @@ class SeriesState:
             if not ledger.put(start_ms, counts, events):
                 return None
             row = (start_ms, counts.good, counts.total, events.good, events.total)
-        if self.moved is not None:
+        if self.moves is not None:
             bad, total, buckets = ledger.sums
-            by = (start_ms, bad - before[0], total - before[1], buckets - before[2])
-            self.moves.append(by)
+            by = (bad - before[0], total - before[1], buckets - before[2])
+            self.moves.bucket(self.number, start_ms, by)
         return row
 
     def _tell(self, changed: list[CountRow]) -> None:
@@ -205,10 +203,20 @@ class SeriesState:
         if self.whole is not None:
             step = self.recount.step_ms
             self.whole.touched.update(row[0] // step for row in changed)
-        timing = self._timing_now()
-        if self.moved is not None and (changed or timing != self._timing):
-            self.moved[self.number] = self
-        self._timing = timing
+        known, self._timing = self._timing, self._timing_now()
+        if changed or known != self._timing:
+            self.tell_span()
+
+    def tell_span(self) -> None:
+        """Tell the screen where the data begins and ends, and how late it may be."""
+        if self.moves is not None:
+            first, last = self.ledger.first, self.ledger.last
+            self.moves.span(
+                self.number,
+                NEVER if first is None else first,
+                NEVER if last is None else last,
+                self.timing.arrival_lag_ms,
+            )
 
     def replay(self, rows: Iterable[CountRow]) -> None:
         """Put rows of the journal back; the row of the series is not in the store."""

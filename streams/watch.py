@@ -107,14 +107,12 @@ class Watch:
         """Judge one series; whether an incident may have to follow."""
         judge, ledger, timing = self.judge(state), state.ledger, state.timing
         outcome = judge.outcome(ledger, timing, moment.at_ms, stale=bool(moment.stale))
-        if outcome.verdict is state.verdict and stays(state.alert, outcome):
-            if self._screened is not None:
-                self._screened.assure(state, judge, outcome)
-            return False
-        status = judge.status(ledger, timing, moment.at_ms, moment.stale)
-        follows = _judged(state, status, told)
+        follows = False
+        if outcome.verdict is not state.verdict or not stays(state.alert, outcome):
+            status = judge.status(ledger, timing, moment.at_ms, moment.stale)
+            follows = _judged(state, status, told)
         if self._screened is not None:
-            self._screened.know(state)
+            self._screened.judged(state, judge, outcome)
         return follows
 
     # -- looking -------------------------------------------------------------------

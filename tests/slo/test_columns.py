@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slo.alert import Step, step
-from slo.columns import NEVER, Rings, hot_slots, seen_share, whole
+from slo.columns import NEVER, Moves, Rings, hot_slots, seen_share, stacked, whole
 from slo.evaluation import Judge, Timing
 from slo.heat import SCANNED, hot_ms, hot_of
 from slo.ledger import SeriesLedger
 from slo.model import HOUR, MINUTE, SECOND, Budgeting, Counts, SliKind
 from slo.policy import DEFAULT, compressed
-from slo.screen import Known, Screen
+from slo.screen import Screen
 from slo.stretch import Lookup, step_ms
 from slo.verdict import Alert, Verdict
 from tests.slo.made import T0, fill, series_of, whole_of
@@ -32,10 +32,9 @@ class Watched:
         self.series, self.timing = series, timing
         self.judge, self.ledger = Judge(series, policy), SeriesLedger()
         self.verdict, self.alert = Verdict.UNKNOWN, Alert(series.key)
-        self.moves = []
+        self.number, self.moves = 0, Moves()
         for start, row in buckets.items():
             self.put(start, row)
-        self.moves.clear()  # they are there when the screen begins
 
     def put(self, start, row):
         before = self.ledger.sums
@@ -48,19 +47,21 @@ class Watched:
         self._moved(start, before)
 
     def _moved(self, start, before):
-        move = [now - was for now, was in zip(self.ledger.sums, before, strict=True)]
-        self.moves.append((start, *move))
+        by = [now - was for now, was in zip(self.ledger.sums, before, strict=True)]
+        self.moves.bucket(self.number, start, by)
 
-    @property
-    def known(self):
+    def tell(self, screen):
         tiers = [rule.tier.name for rule in self.judge.rules]
-        return Known(
-            self.ledger.first,
-            self.ledger.last,
+        tier = tiers.index(self.alert.tier) if self.alert.tier else -1
+        screen.tell(self.number, self.verdict, self.alert.level, tier)
+
+    def span(self):
+        first, last = self.ledger.first, self.ledger.last
+        self.moves.span(
+            self.number,
+            NEVER if first is None else first,
+            NEVER if last is None else last,
             self.timing.arrival_lag_ms,
-            self.verdict,
-            self.alert.level,
-            tiers.index(self.alert.tier) if self.alert.tier else -1,
         )
 
     def takes(self, status):
@@ -80,16 +81,16 @@ class Fleet:
         terms = [one.judge.terms for one in watched]
         self.screen = Screen(terms, self.clusters)
         for number, one in enumerate(watched):
-            self.screen.know(number, one.known)
-            self.screen.fill(number, one.ledger.since)
+            one.number, one.moves = number, self.screen.moves
+            one.span()
+            one.tell(self.screen)
+        self.screen.fill([one.ledger for one in watched])
 
     def tick(self, moments):
         """Judge everybody; the numbers of those that the screen had left out."""
         moments = {c: m for c, m in moments.items() if c in self.clusters}
-        for number, one in enumerate(self.watched):
-            self.screen.move(number, one.moves)
-            self.screen.know(number, one.known)
-            one.moves.clear()
+        for one in self.watched:
+            one.span()
         unsettled = self.screen.unsettled(moments)
         left_out = []
         for number, one in enumerate(self.watched):
@@ -117,7 +118,7 @@ class Fleet:
                     outcome.place,
                     one.judge.assured(one.ledger, one.timing, outcome),
                 )
-            self.screen.know(number, one.known)
+            one.tell(self.screen)
         return left_out
 
 
@@ -202,7 +203,7 @@ def test_every_window_lies_within_its_bounds(series, runs, passes):
     rings = [Rings(1, s.span_ms, s.grain_ms, counted=True) for s in lookup.windows]
     for ring in rings:
         moments = ring.moments(end)
-        ring.fill(0, moments, ledger.since(moments))
+        ring.fill(whole([0]), moments.start, stacked([ledger.profile([moments])]))
     for passed in [0, *passes]:
         end += passed * step_
         for ring, found in zip(rings, lookup.find(ledger, end), strict=True):
