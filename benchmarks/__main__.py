@@ -1,203 +1,170 @@
-"""`make bench`: medians of five alternating runs on the same records, as ratios."""
+"""`make bench`: how fast each stage is, as ratios, beside the limit and the peers."""
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
-
-from benchmarks.records import MINUTE_MS, PARTITIONS, produce
+from benchmarks import figures as house
+from benchmarks import latency, rates, scaling
+from benchmarks.course import Course
+from benchmarks.figures import FailedError, Figure, say
+from benchmarks.records import PARTITIONS
+from tests.ground.cache import Missing
 from tests.real.servers.kafka import Kafka
+from tests.real.servers.postgres import Postgres
 
 RECORDS = 600_000
-FAUST_RECORDS = 20_000
 RUNS = 5
-Found = dict[str, float]
-
-
-class Course:
-    """A broker with the records, and how each contender runs over them."""
-
-    def __init__(self, kafka: Kafka, folder: Path, count: int) -> None:
-        self.kafka = kafka
-        self.folder = folder
-        self.count = count
-        self.reduction = 0.0
-        newest_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
-        self.topic = kafka.topic("cloudwatch", PARTITIONS)
-        self.bytes = produce(kafka.bootstrap, self.topic, count, newest_ms)
-
-    def given(self, count: int) -> dict[str, Any]:
-        """Topics and a store that no other run has."""
-        observations = self.kafka.topic("observations", 1)
-        return {
-            "bootstrap": self.kafka.bootstrap,
-            "topic": self.topic,
-            "count": count,
-            "observations": observations,
-            "dead_letters": self.kafka.topic("dead-letters"),
-            "store": f"sqlite:///{self.folder}/{observations}.db",
-            "folder": str(self.folder / observations),
-        }
-
-    def limit(self) -> Found:
-        """Consume, decode, count."""
-        return _result(_start("limit", self.given(self.count)))
-
-    def stage1(self) -> Found:
-        """Stage 1 to its committed transaction."""
-        return _result(_start("stage1", self.given(self.count)))
-
-    def plain_faust(self) -> Found:
-        """The same work by a plain Faust agent, on fewer records."""
-        return _result(
-            _start("plain_faust", self.given(min(FAUST_RECORDS, self.count)))
-        )
-
-    def walk(self) -> Found:
-        """Both stages, as two processes, to the committed ledger."""
-        given = self.given(self.count)
-        second = _start("stage2", given)
-        first = _result(_start("stage1", given))
-        end = self._end(given["observations"])
-        last = _result(second, f"{end}\n")
-        wall = last["begun"] + last["wall_s"] - first["begun"]
-        return {
-            "records": first["records"],
-            "wall_s": wall,
-            "cpu_s": first["cpu_s"] + last["cpu_s"],
-        }
-
-    def _end(self, topic: str) -> int:
-        """The offset behind the last batch: one before the transaction's marker."""
-        reader = Consumer(
-            {"bootstrap.servers": self.kafka.bootstrap, "group.id": "end"}
-        )
-        _, high = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
-        reader.close()
-        return int(high) - 1
-
-
-def _start(name: str, given: dict[str, Any]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.contenders", name, json.dumps(given)]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def _result(process: subprocess.Popen[str], said: str = "") -> Found:
-    output, _ = process.communicate(said, timeout=300)
-    if process.returncode:
-        raise SystemExit(f"{process.args} ended with {process.returncode}")
-    found: Found = json.loads(output.splitlines()[-1])
-    return found
-
-
-def _measure(course: Course, runs: int) -> dict[str, dict[str, float]]:
-    """Alternating runs; the median rate per second of wall and of CPU."""
-    contenders = (course.limit, course.stage1, course.walk, course.plain_faust)
-    rates: dict[str, dict[str, list[float]]] = {}
-    for run in range(runs):
-        for contender in contenders:
-            found = contender()
-            name = contender.__name__
-            one = rates.setdefault(name, {"wall": [], "cpu": []})
-            one["wall"].append(found["records"] / found["wall_s"])
-            one["cpu"].append(found["records"] / found["cpu_s"])
-            _say(f"run {run + 1}: {name:12} {one['wall'][-1]:10,.0f} records/s")
-    return {
-        name: {kind: statistics.median(all_) for kind, all_ in one.items()}
-        for name, one in rates.items()
-    }
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-RATIOS = (
-    ("stage1", "limit", "wall", 0.6),
-    ("walk", "limit", "wall", 0.3),
-    ("stage1", "plain_faust", "wall", 30.0),
-    ("stage1", "limit", "cpu", None),
-    ("walk", "limit", "cpu", None),
-    ("stage1", "plain_faust", "cpu", None),
-)
-TITLES = {
-    "limit": "limit: consume, typed decode, count",
-    "stage1": "stage 1: to the committed transaction",
-    "walk": "whole walk: to the committed ledger (SQLite)",
-    "plain_faust": "plain Faust agent, the same work per event",
+CONTENDERS = ("stage1", "walk", "faust", "quix")
+OWN = {
+    "tick": "Evaluation tick",
+    "scale": "Many series",
 }
+"""Sections that need no broker: `benchmarks/NAME.py`, its `figures()`."""
+
+SECTIONS = (*CONTENDERS, "scaling", "latency", *OWN)
+Section = tuple[str, list[Figure]]
 
 
-def _figures(medians: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    figures: list[dict[str, Any]] = []
-    for name, one in medians.items():
-        for kind in ("wall", "cpu"):
-            unit = "records/s" if kind == "wall" else "records per CPU second"
-            figure = {
-                "name": f"{name} ({kind})",
-                "value": round(one[kind]),
-                "unit": unit,
-            }
-            figures.append({**figure, "ratio": None, "ratio_to": None})
-    for name, beside, kind, _ in RATIOS:
-        ratio = medians[name][kind] / medians[beside][kind]
-        wanted = f"{beside} ({kind})"
-        for figure in figures:
-            if figure["name"] == f"{name} ({kind})" and figure["ratio"] is None:
-                figure |= {"ratio": round(ratio, 3), "ratio_to": wanted}
-                break
-        else:
-            figures.append(
-                {
-                    "name": f"{name} ({kind})",
-                    "value": round(medians[name][kind]),
-                    "unit": "records/s",
-                    "ratio": round(ratio, 3),
-                    "ratio_to": wanted,
-                }
-            )
-    return figures
+class Bench:
+    """One run: a broker and its records, made when they are first needed."""
+
+    def __init__(self, stack: ExitStack, records: int, runs: int) -> None:
+        self._stack = stack
+        self._records = records
+        self._runs = runs
+
+    @cached_property
+    def folder(self) -> Path:
+        """For everything that is not kept."""
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+
+    @cached_property
+    def kafka(self) -> Kafka:
+        """The broker."""
+        return self._stack.enter_context(Kafka.running())
+
+    @cached_property
+    def course(self) -> Course:
+        """The records."""
+        say(f"{self._records:,} records into {PARTITIONS} partitions")
+        return Course(self.kafka, self.folder, self._records)
+
+    def rates(self, chosen: tuple[str, ...]) -> Section:
+        """Rates beside the limit and the peers."""
+        found = rates.figures(self.course, chosen, self._runs)
+        size = f"{self._records:,} records of {self.course.bytes:.0f} bytes"
+        return f"Rates: {size}, medians of {self._runs} runs", found
+
+    def scaling(self) -> Section:
+        """Several ingest processes."""
+        say(f"{2 * self._records:,} records, each instance's in one partition")
+        course = Course(self.kafka, self.folder, 2 * self._records, keyed=True)
+        found = scaling.figures(course, min(self._runs, 3))
+        return "Scale-out of stage 1", found
+
+    def latency(self) -> Section:
+        """From an event to its page."""
+        found = latency.figures(self.kafka, self.folder, self._stores())
+        return f"Event to page at {latency.RATE:,} events/s", found
+
+    def _stores(self) -> dict[str, str]:
+        stores = {"SQLite": f"sqlite:///{self.folder}/latency.db"}
+        try:
+            server = self._stack.enter_context(Postgres.running())
+            stores["PostgreSQL"] = server.url(server.database())
+        except Missing as missing:
+            say(f"PostgreSQL is skipped: {missing}")
+        return stores
 
 
-def _print(course: Course, medians: dict[str, dict[str, float]], runs: int) -> None:
-    print(
-        f"{course.count:,} records of {course.bytes:.0f} bytes, {PARTITIONS} partitions,"
-        f" one real Kafka broker, {os.cpu_count()} cores; medians of {runs} runs"
+def own(name: str) -> Section | None:
+    """A section that brings all it needs; None where it does not exist."""
+    if find_spec(f"benchmarks.{name}") is None:
+        say(f"{name} is skipped: there is no benchmarks/{name}.py")
+        return None
+    found: list[Mapping[str, Any]] = import_module(f"benchmarks.{name}").figures()
+    return OWN[name], [Figure(**one) for one in found]
+
+
+def sections(
+    bench: Bench, only: tuple[str, ...]
+) -> dict[str, Callable[[], Section | None]]:
+    """How to measure each of the chosen sections, in order."""
+    contenders = tuple(name for name in CONTENDERS if name in only)
+    found: dict[str, Callable[[], Section | None]] = {
+        "scaling": bench.scaling,
+        "latency": bench.latency,
+        **{name: (lambda n=name: own(n)) for name in OWN},
+    }
+    chosen = {name: measure for name, measure in found.items() if name in only}
+    rated = {"rates": lambda: bench.rates(contenders)} if contenders else {}
+    return {**rated, **chosen}
+
+
+@contextmanager
+def _bench(chosen: argparse.Namespace) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        yield Bench(stack, chosen.records, chosen.runs)
+
+
+def _options() -> argparse.Namespace:
+    options = argparse.ArgumentParser(prog="python -m benchmarks")
+    options.add_argument("--out", type=Path, help="write the figures as JSON")
+    options.add_argument("--only", default="", help=f"of {', '.join(SECTIONS)}")
+    options.add_argument("--records", type=int, default=RECORDS)
+    options.add_argument("--runs", type=int, default=RUNS)
+    options.add_argument(
+        "--record", action="store_true", help="keep them in benchmarks/RESULTS.md"
     )
-    for name, title in TITLES.items():
-        one = medians[name]
-        print(
-            f"  {title:46} {one['wall']:10,.0f}/s {1e6 / one['cpu']:8.2f} us CPU/record"
-        )
-    for name, beside, kind, wanted in RATIOS:
-        ratio = medians[name][kind] / medians[beside][kind]
-        aim = "" if wanted is None else f"  (aim: {wanted:g})"
-        print(f"  {name} / {beside}, {kind}: {ratio:.2f}{aim}")
+    chosen = options.parse_args()
+    named = tuple(name for name in chosen.only.replace(" ", "").split(",") if name)
+    if wrong := set(named) - set(SECTIONS):
+        options.error(f"no section {', '.join(sorted(wrong))}: {', '.join(SECTIONS)}")
+    chosen.record = chosen.record or not named
+    chosen.only = named or SECTIONS
+    return chosen
+
+
+def _print(section: Section) -> None:
+    print(f"\n{section[0]}")
+    for one in section[1]:
+        ratio = f"{one.ratio:g} of {one.ratio_to}" if one.ratio else ""
+        aim = f" (aim: {one.aim})" if one.aim else ""
+        print(f"  {one.name:58} {one.value:>12,g} {one.unit}  {ratio}{aim}", flush=True)
 
 
 def main() -> None:
-    """Run, print, and write the figures where asked."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks")
-    options.add_argument("--out", type=Path, help="write the figures as JSON")
-    options.add_argument("--records", type=int, default=RECORDS)
-    options.add_argument("--runs", type=int, default=RUNS)
-    chosen = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Kafka.running() as kafka:
-        course = Course(kafka, Path(folder), chosen.records)
-        medians = _measure(course, chosen.runs)
-    _print(course, medians, chosen.runs)
+    """Run, print, and write the figures where asked; 1 where a section failed."""
+    chosen = _options()
+    found: dict[str, Section] = {}
+    failed: list[str] = []
+    with _bench(chosen) as bench:
+        for name, measure in sections(bench, chosen.only).items():
+            say(f"section {name}")
+            try:
+                section = measure()
+            except FailedError as error:
+                failed.append(f"{name}: {error}")
+                continue
+            if section is not None:
+                found[name] = section
+                _print(section)
+    print(house.machine())
     if chosen.out:
-        chosen.out.write_text(json.dumps(_figures(medians), indent=2) + "\n")
+        everything = [one.public() for _, some in found.values() for one in some]
+        chosen.out.write_text(json.dumps(everything, indent=2) + "\n")
+    if chosen.record:
+        house.keep(found)
+    if failed:
+        raise SystemExit("\n".join(failed))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.fleet import plan
 from benchmarks.records import PARTITIONS
+from benchmarks.stopwatch import Stopwatch
 from dbslo.memory import collect_seldom
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
@@ -30,30 +31,6 @@ from streams.topics import Topics
 
 OBSERVATION_PARTITIONS = 1
 Given = dict[str, Any]
-
-
-class Stopwatch:
-    """Wall and CPU time of this process, from the first record on."""
-
-    def __init__(self) -> None:
-        self._begun: tuple[float, float] | None = None
-
-    def start(self) -> None:
-        """The first record is here."""
-        if self._begun is None:
-            self._begun = (time.perf_counter(), time.process_time())
-
-    def read(self, records: int) -> dict[str, float]:
-        """What has passed."""
-        if self._begun is None:
-            raise RuntimeError("no record came")
-        wall, cpu = self._begun
-        return {
-            "records": records,
-            "begun": time.time() - (time.perf_counter() - wall),
-            "wall_s": time.perf_counter() - wall,
-            "cpu_s": time.process_time() - cpu,
-        }
 
 
 def clock() -> int:
@@ -88,14 +65,15 @@ def _topics(given: Given) -> Topics:
 
 
 def _ingest(given: Given) -> IngestWorker:
-    topics = _topics(given)
+    topics, slot = _topics(given), given.get("slot", "0")
     settings = IngestSettings(
         Connection(given["bootstrap"]),
+        slot,
         group=given["observations"],
         observations=given["observations"],
         dead_letters=given["dead_letters"],
     )
-    made = Ingest(plan(), topics, worker="0", partitions=OBSERVATION_PARTITIONS)
+    made = Ingest(plan(), topics, worker=slot, partitions=OBSERVATION_PARTITIONS)
     return IngestWorker(
         made, topics, settings, clock, partitions=OBSERVATION_PARTITIONS
     )
@@ -112,6 +90,44 @@ def stage1(given: Given) -> dict[str, float]:
     found = watch.read(worker.records)
     worker.close()
     return found
+
+
+def share(given: Given) -> dict[str, float]:
+    """One of several stage 1 processes: its share, from "go" until all of it is read.
+
+    Until then its partitions are paused; what a poll gave before is not counted.
+    """
+    worker, go = _ingest(given), _Word()
+    worker.start()
+    consumer = worker._consumer  # noqa: SLF001 - nobody else needs a start line
+    while not go.said:
+        worker.step()
+        if held := consumer.assignment():
+            consumer.pause(held)
+    worker.flush()
+    before, watch = worker.records, Stopwatch()
+    watch.start()
+    consumer.resume(consumer.assignment())
+    while not worker.lag or any(worker.lag.values()):
+        worker.step()
+    worker.flush()
+    print(json.dumps(watch.read(worker.records - before)), flush=True)
+    bye = _Word()
+    while not bye.said:
+        worker.step()
+    worker.close()
+    os._exit(0)  # the answer is given
+
+
+class _Word:
+    """A line that the parent will say."""
+
+    def __init__(self) -> None:
+        self.said = ""
+        Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        self.said = sys.stdin.readline() or "gone"
 
 
 def stage2(given: Given) -> dict[str, float]:
@@ -145,21 +161,17 @@ class _End:
     """The offset behind the last batch; the parent names it once stage 1 is done."""
 
     def __init__(self) -> None:
-        self._offset: int | None = None
-        Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        self._offset = int(sys.stdin.readline())
+        self._offset = _Word()
 
     def reached(self, store: Store) -> bool:
         """Whether everything up to there is committed."""
-        if self._offset is None:
+        if not self._offset.said:
             return False
         progress = store.progress(0)
-        return progress is not None and progress.next >= self._offset
+        return progress is not None and progress.next >= int(self._offset.said)
 
 
-def plain_faust(given: Given) -> dict[str, float]:
+def faust_agent(given: Given) -> dict[str, float]:
     """A plain Faust agent that does stage 1's work event by event."""
     import faust  # noqa: PLC0415 - the other contenders start without it
 
@@ -200,7 +212,8 @@ CONTENDERS: dict[str, Callable[[Given], dict[str, float]]] = {
     "limit": limit,
     "stage1": stage1,
     "stage2": stage2,
-    "plain_faust": plain_faust,
+    "share": share,
+    "faust": faust_agent,
 }
 
 

@@ -1,6 +1,7 @@
 """The fleet of the benchmark: 500 Aurora MySQL instances, 20 metrics each.
 
-Ten of the metrics feed eight SLOs, the other ten feed none.
+Ten of the metrics feed eight SLOs, the other ten feed none. Beside them stand the
+clusters whose pages are timed, with one SLO of their own.
 """
 
 from pathlib import Path
@@ -25,6 +26,8 @@ OF_ATTEMPTS = {
     "quick-handshakes": "AuroraSlowHandshakeCount",
     "quick-connections": "AuroraSlowConnectionHandleCount",
 }
+
+PROD = {"env": "prod"}
 
 RELEVANT = {
     "AuroraReplicaLag": "Milliseconds",
@@ -57,51 +60,61 @@ def instance(number: int) -> str:
     return f"shop-{number:03d}-writer"
 
 
-def plan() -> Plan:
+def plan(instances: int = INSTANCES) -> Plan:
     """Eight SLOs over all instances, read from YAML as anybody's would be."""
     with TemporaryDirectory() as folder:
-        specs, inventory = Path(folder) / "slos.yaml", Path(folder) / "inventory.yaml"
-        specs.write_text(yaml.safe_dump_all(_specs()))
-        inventory.write_text(yaml.safe_dump({"clusters": _clusters()}))
+        specs, inventory = written(Path(folder), instances)
         return load_plan([specs], inventory)
 
 
-def _clusters() -> list[dict[str, object]]:
-    return [
-        {
-            "name": f"shop-{number:03d}",
-            "engine": "aurora-mysql",
-            "labels": {"env": "prod"},
-            "instances": [instance(number)],
-        }
-        for number in range(INSTANCES)
-    ]
+def written(
+    folder: Path, instances: int = INSTANCES, paged: int = 0
+) -> tuple[Path, Path]:
+    """The files of specifications and inventory, with so many clusters to be paged."""
+    specs, inventory = folder / "slos.yaml", folder / "inventory.yaml"
+    specs.write_text(yaml.safe_dump_all(_specs() + ([_paging()] if paged else [])))
+    clusters = [_cluster(f"shop-{n:03d}", "prod") for n in range(instances)]
+    clusters += [_cluster(f"paged-{n:03d}", "paged") for n in range(paged)]
+    inventory.write_text(yaml.safe_dump({"clusters": clusters}))
+    return specs, inventory
+
+
+def _cluster(name: str, env: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "engine": "aurora-mysql",
+        "labels": {"env": env},
+        "instances": [f"{name}-writer"],
+    }
 
 
 def _specs() -> list[dict[str, object]]:
-    selector = {"env": "prod"}
     shipped = [
         _slo(
             name,
             method,
-            {"raw": _source({"sli": sli, "selector": selector}), "rawType": "success"},
+            {"raw": _source({"sli": sli, "selector": PROD}), "rawType": "success"},
         )
         for sli, (name, method) in CATALOGUE.items()
     ]
-    own = [
-        _slo(
-            name,
-            "Occurrences",
-            {
-                "bad": _source({**_metric(metric), "selector": selector}),
-                "total": _source(
-                    {**_metric("ConnectionAttempts"), "selector": selector}
-                ),
-            },
-        )
-        for name, metric in OF_ATTEMPTS.items()
-    ]
+    own = [_of_attempts(name, metric, PROD) for name, metric in OF_ATTEMPTS.items()]
     return shipped + own
+
+
+def _paging() -> dict[str, object]:
+    made = _of_attempts("pages", "AbortedClients", {"env": "paged"}, target=0.9995)
+    named = {"name": "pages", "annotations": {"dbslo/urgency": "page"}}
+    return {**made, "metadata": named}
+
+
+def _of_attempts(
+    name: str, metric: str, selector: dict[str, str], target: float = 0.995
+) -> dict[str, object]:
+    ratio: dict[str, object] = {
+        "bad": _source({**_metric(metric), "selector": selector}),
+        "total": _source({**_metric("ConnectionAttempts"), "selector": selector}),
+    }
+    return _slo(name, "Occurrences", ratio, target)
 
 
 def _source(spec: dict[str, object]) -> dict[str, object]:
@@ -118,8 +131,10 @@ def _metric(name: str) -> dict[str, object]:
     }
 
 
-def _slo(name: str, method: str, ratio: dict[str, object]) -> dict[str, object]:
-    objective: dict[str, object] = {"target": 0.995}
+def _slo(
+    name: str, method: str, ratio: dict[str, object], target: float = 0.995
+) -> dict[str, object]:
+    objective: dict[str, object] = {"target": target}
     if method == "Timeslices":
         objective |= {"timeSliceTarget": 0.9, "timeSliceWindow": "1m"}
     if method == "RatioTimeslices":

@@ -36,7 +36,7 @@ def values(count: int, newest_ms: int) -> Iterator[bytes]:
             made += 1
 
 
-def datum(number: int, metric: str, unit: str, start_ms: int) -> bytes:
+def datum(number: int, metric: str, unit: str, start_ms: int, name: str = "") -> bytes:
     """One line of a metric stream."""
     value = 0.25 + number % 7
     if metric in FAULTS and number % 100:
@@ -48,7 +48,7 @@ def datum(number: int, metric: str, unit: str, start_ms: int) -> bytes:
             "region": "eu-west-1",
             "namespace": "AWS/RDS",
             "metric_name": metric,
-            "dimensions": {"DBInstanceIdentifier": instance(number)},
+            "dimensions": {"DBInstanceIdentifier": name or instance(number)},
             "timestamp": start_ms,
             "value": {"max": value, "min": value, "sum": value * 6, "count": 6.0},
             "unit": unit,
@@ -56,8 +56,14 @@ def datum(number: int, metric: str, unit: str, start_ms: int) -> bytes:
     ).encode()
 
 
-def produce(bootstrap: str, topic: str, count: int, newest_ms: int) -> float:
-    """Write the records; their mean size in bytes."""
+def produce(
+    bootstrap: str, topic: str, count: int, newest_ms: int, *, keyed: bool = False
+) -> float:
+    """Write the records; their mean size in bytes.
+
+    In runs of 500 for each partition, as a delivery stream writes them, or `keyed`:
+    an instance's all to one partition.
+    """
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -69,8 +75,14 @@ def produce(bootstrap: str, topic: str, count: int, newest_ms: int) -> float:
     size = 0
     for at, value in enumerate(values(count, newest_ms)):
         size += len(value)
-        producer.produce(topic, value, partition=at // 500 % PARTITIONS)
+        turn = _number(value) if keyed else at // 500
+        producer.produce(topic, value, partition=turn % PARTITIONS)
         if at % 10_000 == 0:
             producer.poll(0)
     producer.flush(60)
     return size / count
+
+
+def _number(value: bytes) -> int:
+    at = value.index(b"shop-") + len(b"shop-")
+    return int(value[at : at + 3])
