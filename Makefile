@@ -46,9 +46,9 @@ flood: $(dev) ## a million names, labels and dates that nobody asked for: memory
 	@$(python) -m tests.flood --values $(or $(VALUES),1000000)
 
 .PHONY: bench
-bench: $(dev) ## the speed of each stage beside what others do; BENCH_OUT=file writes JSON
+bench: $(dev) ## the speed of each stage beside what others do; BENCH_OUT=file, BENCH_ONLY=stage1,latency
 	@$(python) -m tests.ground.provide
-	$(python) -m benchmarks $(if $(BENCH_OUT),--out "$(BENCH_OUT)")
+	$(python) -m benchmarks $(if $(BENCH_OUT),--out "$(BENCH_OUT)") $(if $(BENCH_ONLY),--only "$(BENCH_ONLY)")
 
 .PHONY: chaos
 chaos: $(dev) ## kills, restarts and cut wires under a million records; CHAOS_EVENTS, _RUNTIME, _SEED, _OUT
