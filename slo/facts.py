@@ -44,54 +44,107 @@ class Facts(ABC, Generic[Held]):
     `dirty` are the pages that changed since they were saved; the caller clears it.
     `fetch` reads a page that is no longer in memory; pages before `resident_from`
     (an hour number) are asked for once, as soon as they matter.
+
+    Of what is in memory only the newest is held as it is read. Older buckets stay
+    packed, as they were saved, and come back by pages: 60 cells take 20 KB as they are
+    read, and half a kilobyte packed.
     """
 
-    __slots__ = ("_fetch", "_present", "_resident_from", "buckets", "dirty")
+    __slots__ = (
+        "_fetch",
+        "_hot_from",
+        "_packed",
+        "_present",
+        "_resident_from",
+        "buckets",
+        "dirty",
+    )
 
     def __init__(
-        self, fetch: Callable[[int], bytes | None] | None, resident_from: int
+        self,
+        fetch: Callable[[int], bytes | None] | None = None,
+        resident_from: int = 0,
     ) -> None:
         self.buckets: dict[int, Held] = {}
         self.dirty: set[int] = set()
         self._fetch = fetch
         self._resident_from = resident_from
-        self._present: set[int] = set()  # pages before that which are in memory
+        self._hot_from = resident_from * BUCKETS_PER_PAGE
+        self._packed: dict[int, bytes] = {}
+        # Of the buckets before `_hot_from`, those of these pages are all at hand.
+        self._present: frozenset[int] = frozenset()
 
-    def ready(self, start_ms: int) -> None:
-        """Bring the page of a moment into memory, where it was evicted."""
-        page = start_ms // HOUR
-        if page < self._resident_from:
-            self._recall(page)
+    def hold(self, page: int, data: bytes) -> None:
+        """Take a saved page in as it is packed; nothing newer is held yet."""
+        self._packed[page] = data
+        self._hot_from = max(self._hot_from, (page + 1) * BUCKETS_PER_PAGE)
 
-    def evict(self, page: int) -> None:
-        """Forget the saved pages before an hour number; the store keeps them."""
-        if page <= self._resident_from:
-            return
-        self._resident_from = page
-        self._present = {one for one in self.dirty if one < page}
-        keep = page * BUCKETS_PER_PAGE
-        for bucket in [b for b in self.buckets if b < keep]:
-            if bucket // BUCKETS_PER_PAGE not in self._present:
+    def ready(self, start_ms: int, end_ms: int = 0) -> None:
+        """Bring a moment, or [start, end), where it was evicted, to hand."""
+        bucket = start_ms // BUCKET_MS
+        if bucket < self._hot_from:
+            stop = min(-(-end_ms // BUCKET_MS), self._hot_from)
+            for page in _pages(bucket, max(stop, bucket + 1)):
+                self._recall(page)
+
+    def evict(self, page: int, packed_ms: int = 0) -> None:
+        """Forget the saved pages before an hour number; the store keeps them.
+
+        Of what is saved after it, the buckets before a moment stay packed.
+        """
+        dirty = self.dirty
+        page = self._resident_from = max(page, self._resident_from)
+        hot = max(packed_ms // BUCKET_MS, page * BUCKETS_PER_PAGE)
+        if hot < self._hot_from:
+            self._warm(hot)
+        self._hot_from = hot
+        for bucket in [one for one in self.buckets if one < hot]:
+            number = bucket // BUCKETS_PER_PAGE
+            if number not in dirty:
+                if number >= page and number not in self._packed:
+                    self.page(number)
                 del self.buckets[bucket]
+        self._present &= dirty
+        for one in [one for one in self._packed if one < page]:
+            del self._packed[one]
+
+    def _warm(self, bucket: int) -> None:
+        """Bring the buckets from one on to hand, as new ones are."""
+        for page in _pages(bucket, self._hot_from):
+            if page not in self._present and (data := self._saved(page)):
+                self.restore(data, bucket)
 
     @abstractmethod
-    def restore(self, data: bytes) -> None:
-        """Put a packed page back; `dirty` stays as it is."""
+    def page(self, page: int) -> bytes:
+        """What was stated of an hour, packed for the store."""
+
+    @abstractmethod
+    def restore(self, data: bytes, first: int = 0) -> None:
+        """Put the buckets of a packed page back, from a number on; `dirty` stays."""
+
+    def _saved(self, page: int) -> bytes | None:
+        """A page as it was saved last, None where nothing was."""
+        if page >= self._resident_from:
+            return self._packed.get(page)
+        return self._fetch(page) if self._fetch else None
 
     def _recall(self, page: int) -> None:
-        if page in self._present:
-            return
-        data = self._fetch(page) if self._fetch else None
-        if data:
-            self.restore(data)
-        self._present.add(page)
+        if page not in self._present:
+            data = self._saved(page)
+            if data:
+                self.restore(data)
+            self._present |= {page}
 
-    def _span(self, start_ms: int, end_ms: int) -> range:
-        """The buckets in [start, end), which are in memory then."""
-        if start_ms < self._resident_from * HOUR:
-            for page in range(start_ms // HOUR, -(-end_ms // HOUR)):
-                self.ready(page * HOUR)
-        return range(start_ms // BUCKET_MS, end_ms // BUCKET_MS)
+    def _rest(self, page: int) -> bytes | None:
+        """The saved page, where not all of it is at hand."""
+        if page in self._present or page * BUCKETS_PER_PAGE >= self._hot_from:
+            return None
+        return self._saved(page)
+
+
+def _pages(first: int, stop: int) -> range:
+    """The pages of the buckets in [first, stop)."""
+    return range(first // BUCKETS_PER_PAGE, -(-stop // BUCKETS_PER_PAGE))
 
 
 class Cells(Facts[tuple[Cell, ...]]):
@@ -126,7 +179,7 @@ class Cells(Facts[tuple[Cell, ...]]):
             self._stride = 1
         bucket = cell[0] // BUCKET_MS
         page = bucket // BUCKETS_PER_PAGE
-        if page < self._resident_from:
+        if bucket < self._hot_from:
             self._recall(page)
         held = self.buckets.get(bucket)
         if held is None:
@@ -151,10 +204,15 @@ class Cells(Facts[tuple[Cell, ...]]):
 
     def between(self, start_ms: int, end_ms: int) -> Sequence[Cell]:
         """The cells whose period starts in [start, end); bounds on bucket edges."""
-        if start_ms < self._resident_from * HOUR:
-            self._span(start_ms, end_ms)
-        stride, stop = self._stride, end_ms // BUCKET_MS
-        first = -(-start_ms // (BUCKET_MS * stride)) * stride
+        first = start_ms // BUCKET_MS
+        if first < self._hot_from:
+            self.ready(start_ms, end_ms)
+        return self._held(first, end_ms // BUCKET_MS)
+
+    def _held(self, first: int, stop: int) -> Sequence[Cell]:
+        """The cells at hand of the buckets in [first, stop)."""
+        stride = self._stride
+        first = -(-first // stride) * stride
         if first + stride >= stop:  # one bucket at most, as for a minute of CloudWatch
             return self.buckets.get(first, ()) if first < stop else ()
         get = self.buckets.get
@@ -167,14 +225,31 @@ class Cells(Facts[tuple[Cell, ...]]):
 
     def page(self, page: int) -> bytes:
         """The cells of an hour, packed for the store."""
-        return packed_cells(self.between(page * HOUR, (page + 1) * HOUR))
+        first = page * BUCKETS_PER_PAGE
+        rest = self._rest(page)
+        cells = list(self._held(first, first + BUCKETS_PER_PAGE))
+        if rest:
+            cells = self._joined(unpacked_cells(rest), cells)
+        data = self._packed[page] = packed_cells(cells)
+        return data
 
-    def restore(self, data: bytes) -> None:
+    def _joined(self, some: list[Cell], others: list[Cell]) -> list[Cell]:
+        if not others or some[-1][0] < others[0][0]:
+            return some + others
+        by_start = {cell[0]: cell for cell in some}
+        for cell in others:
+            known = by_start.get(cell[0], cell)
+            by_start[cell[0]] = join(known, cell, self.sentinels)
+        return [by_start[start] for start in sorted(by_start)]
+
+    def restore(self, data: bytes, first: int = 0) -> None:
         """Join a packed page back in; restoring twice changes nothing."""
         for cell in unpacked_cells(data):
+            bucket = cell[0] // BUCKET_MS
+            if bucket < first:
+                continue
             if self._stride > 1 and cell[0] % self.period_ms:
                 self._stride = 1
-            bucket = cell[0] // BUCKET_MS
             held = self.buckets.get(bucket)
             self.buckets[bucket] = self._merged(held, cell) if held else (cell,)
 
@@ -184,18 +259,11 @@ class Deltas(Facts[tuple[int, int]]):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        fetch: Callable[[int], bytes | None] | None = None,
-        resident_from: int = 0,
-    ) -> None:
-        super().__init__(fetch, resident_from)
-
     def add(self, bucket_ms: int, good: int, total: int) -> None:
         """Add what one batch counted. The offset fence makes it exactly once."""
         bucket = bucket_ms // BUCKET_MS
         page = bucket // BUCKETS_PER_PAGE
-        if page < self._resident_from:
+        if bucket < self._hot_from:
             self._recall(page)
         held_good, held_total = self.buckets.get(bucket, (0, 0))
         self.buckets[bucket] = (held_good + good, held_total + total)
@@ -203,27 +271,28 @@ class Deltas(Facts[tuple[int, int]]):
 
     def between(self, start_ms: int, end_ms: int) -> list[tuple[int, int]]:
         """The (good, total) pairs of the buckets in [start, end)."""
+        self.ready(start_ms, end_ms)
         get = self.buckets.get
         return [
             held
-            for bucket in self._span(start_ms, end_ms)
+            for bucket in range(start_ms // BUCKET_MS, end_ms // BUCKET_MS)
             if (held := get(bucket)) is not None
         ]
 
     def page(self, page: int) -> bytes:
         """The sums of an hour, packed for the store."""
-        self.ready(page * HOUR)
         first = page * BUCKETS_PER_PAGE
-        return packed_deltas(
-            first,
-            (
-                (bucket, *self.buckets[bucket])
-                for bucket in range(first, first + BUCKETS_PER_PAGE)
-                if bucket in self.buckets
-            ),
-        )
+        rest = self._rest(page)
+        sums = {b: (g, t) for b, g, t in unpacked_deltas(rest)} if rest else {}
+        for bucket in range(first, first + BUCKETS_PER_PAGE):
+            if bucket in self.buckets:
+                sums[bucket] = self.buckets[bucket]
+        rows = ((bucket, *sums[bucket]) for bucket in sorted(sums))
+        data = self._packed[page] = packed_deltas(first, rows)
+        return data
 
-    def restore(self, data: bytes) -> None:
-        """Put a packed page back: its sums replace what memory holds."""
+    def restore(self, data: bytes, first: int = 0) -> None:
+        """Put a packed page back: what memory holds of it is newer, and stays."""
         for bucket, good, total in unpacked_deltas(data):
-            self.buckets[bucket] = (good, total)
+            if bucket >= first:
+                self.buckets.setdefault(bucket, (good, total))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from slo.facts import Cell, Cells
 from slo.measure import ABSURD_AMOUNT, total_amount
-from slo.model import HOUR, Feed, Input, Part
+from slo.model import Feed, Input, Part
 
 
 class Reading:
@@ -51,11 +51,11 @@ class Reading:
                 return total if abs(total) < ABSURD_AMOUNT else None
         return 0 if self.part.absent == "zero" else None
 
-    def ready(self, start_ms: int) -> None:
-        """Bring evicted pages of a moment back."""
+    def ready(self, start_ms: int, end_ms: int) -> None:
+        """Bring evicted pages of [start, end) back."""
         for routes in self.routes:
             for facts in routes:
-                facts.ready(start_ms)
+                facts.ready(start_ms, end_ms)
 
     @property
     def seen(self) -> bool:
@@ -89,6 +89,5 @@ class FeedReading:
 
     def ready(self, start_ms: int, end_ms: int) -> None:
         """Bring evicted pages of [start, end) back."""
-        for moment in range(start_ms // HOUR * HOUR, end_ms, HOUR):
-            for reading in self.readings:
-                reading.ready(moment)
+        for reading in self.readings:
+            reading.ready(start_ms, end_ms)

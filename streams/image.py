@@ -22,7 +22,7 @@ from streams.store import id_of
 MAX_TAG_SETS = 1_000
 """Tag sets of one signal on one resource; beyond that they are refused."""
 
-RESIDENT_HOURS = 3
+RESIDENT_HOURS = 2
 """Facts younger than this stay in memory; older pages come back from the store."""
 
 

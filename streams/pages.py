@@ -14,6 +14,9 @@ from streams.store import Checkpoint, History, SeriesRow
 FACTS_KEPT_MS = 4 * DAY
 """Facts are kept for as long as a restatement of them is accepted, and a day more."""
 
+READ_MS = 6 * MINUTE
+"""Facts younger than this are at hand as they are read; older ones stay packed."""
+
 LEDGER_MARGIN_MS = DAY
 """Buckets are kept for this long beyond the longest window that reads them."""
 
@@ -63,10 +66,10 @@ def load(image: Image, history: History) -> None:
 def _restore_facts(image: Image, history: History) -> None:
     known = {number: image.fact(route) for number, route in history.routes}
     image.new_routes = []
-    for number, _, data in history.facts:
+    for number, hour, data in history.facts:
         state = known.get(number)
         if state is not None:
-            state.facts.restore(data)
+            state.facts.hold(hour, data)
 
 
 def _restore_ledgers(image: Image, history: History) -> None:
@@ -173,7 +176,7 @@ def settled(image: Image, now_ms: int) -> None:
     image.resident_hour = max(image.resident_hour, now_ms // HOUR - RESIDENT_HOURS)
     for fact in image.facts.values():
         fact.facts.dirty.clear()
-        fact.facts.evict(image.resident_hour)
+        fact.facts.evict(image.resident_hour, now_ms - READ_MS)
     forgotten = kept_from(image, now_ms)
     for state in image.series.values():
         state.unsaved = False

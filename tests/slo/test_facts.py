@@ -115,9 +115,9 @@ class CellsMachine(RuleBasedStateMachine):
             self.saved[page] = self.facts.page(page)
         self.facts.dirty.clear()
 
-    @rule(hours=st.integers(0, 5))
-    def evict(self, hours):
-        self.facts.evict(T0 // HOUR + hours)
+    @rule(hours=st.integers(0, 5), minutes=st.integers(0, 300))
+    def evict(self, hours, minutes):
+        self.facts.evict(T0 // HOUR + hours, T0 + minutes * MINUTE)
         self.fetched.clear()
 
     @rule(hours=st.integers(0, 5))
@@ -128,8 +128,15 @@ class CellsMachine(RuleBasedStateMachine):
         self.fetched.clear()
         for page, data in self.saved.items():
             if page >= resident:
-                self.facts.restore(data)
-                self.facts.restore(data)
+                self.facts.hold(page, data)
+
+    @rule(hour=st.integers(0, 4))
+    def a_page_is_whole_wherever_its_cells_are(self, hour):
+        begin, end = T0 + hour * HOUR, T0 + (hour + 1) * HOUR
+        expected = [one for one in self.plain if begin <= one[0] < end]
+        asked = list(self.fetched)
+        assert unpacked_cells(self.facts.page(T0 // HOUR + hour)) == expected
+        self.fetched[:] = asked
 
     @rule(first=st.integers(0, 300), length=st.integers(0, 200))
     def between(self, first, length):
@@ -198,9 +205,9 @@ class DeltasMachine(RuleBasedStateMachine):
             self.saved[page] = self.facts.page(page)
         self.facts.dirty.clear()
 
-    @rule(hours=st.integers(0, 5))
-    def evict(self, hours):
-        self.facts.evict(T0 // HOUR + hours)
+    @rule(hours=st.integers(0, 5), minutes=st.integers(0, 300))
+    def evict(self, hours, minutes):
+        self.facts.evict(T0 // HOUR + hours, T0 + minutes * MINUTE)
 
     @rule(hours=st.integers(0, 5))
     def restart(self, hours):
@@ -209,8 +216,7 @@ class DeltasMachine(RuleBasedStateMachine):
         self.facts = Deltas(self.saved.get, resident)
         for page, data in self.saved.items():
             if page >= resident:
-                self.facts.restore(data)
-                self.facts.restore(data)
+                self.facts.hold(page, data)
 
     @rule(first=st.integers(0, 300), length=st.integers(0, 200))
     def between(self, first, length):
@@ -281,6 +287,22 @@ def test_evicting_less_than_before_forgets_nothing():
     facts = Cells(MINUTE, SENTINELS, saved.get)
     facts.evict(T0 // HOUR + 2)
     facts.merge(cell(1.0, 5.0))
+    saved[T0 // HOUR] = facts.page(T0 // HOUR)
     facts.dirty.clear()
     facts.evict(T0 // HOUR + 1)
     assert list(facts.between(T0, T0 + HOUR)) == [cell(1.0, 5.0)]
+
+
+def test_a_month_of_minutes_holds_the_newest_as_they_are_read_and_hours_packed():
+    saved = {}
+    facts = Cells(MINUTE, SENTINELS, saved.get)
+    for minute in range(30 * 24 * 60):
+        facts.merge(cell(1.0, minute % 7 + 0.5, start=T0 + minute * MINUTE))
+        if minute % 30 == 29:
+            saved |= {page: facts.page(page) for page in facts.dirty}
+            facts.dirty.clear()
+            now = T0 + minute * MINUTE
+            facts.evict(now // HOUR - 2, now - 5 * MINUTE)
+            assert len(facts.buckets) == 6
+            assert len(facts._packed) <= 3
+    assert len(facts.between(now - 3 * HOUR, now)) == 180
