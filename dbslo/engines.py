@@ -53,6 +53,10 @@ class Engine(Protocol):
     def unready(self) -> list[str]:
         """What keeps it from its work now, one sentence each."""
 
+    @property
+    def gap_ms(self) -> int:
+        """For how long at most nobody had committed a partition when it came to us."""
+
     def beats(self) -> list[Beat]:
         """When each worker last went round."""
 
@@ -171,6 +175,12 @@ class EmbeddedEngine:
         """The one thread's."""
         at_s = self.embedded.beat_s
         return [] if at_s is None else [Beat("the engine", at_s)]
+
+    @property
+    def gap_ms(self) -> int:
+        """For how long nobody had committed when we began."""
+        was_ms = self.evaluator.saved_ms
+        return self._clock() - was_ms if was_ms else 0
 
     def look(self) -> None:
         """Log topics that nobody reads, and names that nobody knows."""

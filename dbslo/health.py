@@ -1,19 +1,23 @@
 """What probes are told: whether a restart would help, and whether all is well."""
 
 from collections.abc import Callable
+from threading import Lock
 
 import msgspec
 
 from dbslo.engines import Engine
 from dbslo.telling import Telling, refused_pages
-from dbslo.watchdog import Watchdog
+from dbslo.watchdog import Asked, Watchdog
 from slo.model import MINUTE, SECOND
 from streams.listener import Standing
 from streams.metrics import Figures
-from streams.store import UNAVAILABLE, Store
+from streams.store import Store
 
 LATE_NOTICE_MS = 5 * MINUTE
 """A notice that waits for this long keeps somebody from being told."""
+
+LOOK_SECONDS = 2.0
+"""A scrape and a probe wait for the store no longer."""
 
 Clock = Callable[[], int]
 
@@ -35,6 +39,9 @@ class Watcher:
         self._clock = clock
         self._watchdog = watchdog
         self._oldest_ms: int | None = None
+        self._refused: list[str] = []
+        self._asked = Asked(self._ask)
+        self._turn = Lock()
 
     def figures(self) -> Figures:
         """The engine's figures and the outbox's."""
@@ -61,7 +68,7 @@ class Watcher:
         if not self._look():
             wrong.append("the store does not answer")
         found = engine.ended() + engine.unready() + wrong
-        return Standing(found, self._unsent() + self._refused())
+        return Standing(found, self._unsent() + self._refused)
 
     def _unsent(self) -> list[str]:
         oldest = self._oldest_ms
@@ -69,21 +76,18 @@ class Watcher:
             return []
         return [f"a notice has waited for {(self._clock() - oldest) // SECOND} s"]
 
-    def _refused(self) -> list[str]:
-        """Pages that were refused for good; none where the store does not answer."""
-        if self._store is None:
-            return []
-        try:
-            return refused_pages(self._store.letters())
-        except UNAVAILABLE:
-            return []
-
     def _look(self) -> bool:
-        """Ask the store for the oldest notice; what it said last ages on meanwhile."""
+        """Ask the store; what it said last ages on meanwhile.
+
+        A store that hangs keeps neither a scrape nor a probe.
+        """
         if self._store is None:
             return True
-        try:
+        with self._turn:
+            return self._asked.answers(LOOK_SECONDS)
+
+    def _ask(self) -> None:
+        """The oldest notice, and the pages that were refused for good."""
+        if self._store is not None:
             self._oldest_ms = self._store.oldest_unsent_ms()
-        except UNAVAILABLE:
-            return False
-        return True
+            self._refused = refused_pages(self._store.letters())

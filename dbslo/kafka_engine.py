@@ -175,7 +175,17 @@ class KafkaEngine:
             if waited_s < SPARE_SECONDS:
                 starting = ["evaluate holds no partition yet"]
         late = late_commits(self._checkpoints(), real_clock())
-        return starting + self._behind() + late
+        return starting + self._waiting() + self._behind() + late
+
+    @property
+    def gap_ms(self) -> int:
+        """For how long at most nobody had committed a partition when it came to us."""
+        return self._judge.gap_ms if self._judge is not None else 0
+
+    def _waiting(self) -> list[str]:
+        judge = self._judge
+        away = judge is not None and judge.store_away_ms
+        return ["evaluate waits for the store"] if away else []
 
     def _behind(self) -> list[str]:
         reader, judge = self._reader, self._judge
@@ -238,7 +248,7 @@ class KafkaEngine:
         return {n: one for n, one in list(self._evaluators.items()) if one.held}
 
     def _checkpoints(self) -> dict[int, int]:
-        return {n: one.checkpoint_ms for n, one in self._held().items()}
+        return self._judge.checkpoints_ms if self._judge is not None else {}
 
     def _open_incidents(self) -> int:
         return sum(len(one.open_incidents) for one in self._held().values())

@@ -39,7 +39,8 @@ def serve(have: Given, *, ingests: bool, evaluates: bool, as_json: bool) -> None
     logs.configure(have.settings.log_level, as_json=as_json)
     stop, timings = threading.Event(), Timings()
     with told(as_json=as_json), ExitStack() as stack:
-        store = stack.enter_context(opened(have.settings.store)) if evaluates else None
+        url = have.settings.store
+        store = stack.enter_context(opened(url, waits=True)) if evaluates else None
         engine = KafkaEngine(
             have,
             store,
@@ -81,7 +82,14 @@ def _attend(
         until_told(stop),
         bounded_end() as ending,
         running(engine),
-        beside(engine, store, have, timings, watchdog=watchdog) as (listener, _),
+        beside(
+            engine,
+            store,
+            have,
+            timings,
+            watchdog=watchdog,
+            blind_s=have.settings.blind_seconds,
+        ) as (listener, _),
     ):
         watchdog.start()
         kafka = have.settings.kafka

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True):
     metrics_listen: tuple[str, int]
     metrics_token: str
     stuck_seconds: int
+    blind_seconds: int
     log_level: str
     given: frozenset[str] = frozenset()
 

@@ -190,6 +190,13 @@ SETTINGS: Final = (
         " process with exit code 3. By then Kafka has given its partitions to others.",
     ),
     Setting(
+        "DBSLO_BLIND_SECONDS",
+        whole(0, 3_600),
+        "60",
+        "After so long without a commit of a partition that it holds, be it the store,"
+        " Kafka or stage 1 that is away, a worker pages that dbslo is blind; 0: never.",
+    ),
+    Setting(
         "DBSLO_LOG_LEVEL",
         choice("debug", "info", "warning", "error"),
         "info",

@@ -13,6 +13,7 @@ from alerts.delivery import (
     Delivery,
     Notifier,
     NotifyError,
+    Outbox,
     Outcome,
     Pace,
 )
@@ -25,7 +26,7 @@ from dbslo.settings import Settings
 from slo.model import SECOND
 from slo.names import BOARD_SLO_DETAIL
 from slo.notice import Action, Channel, Notice
-from streams.store import Letter, Store
+from streams.store import Letter
 
 log = logging.getLogger("dbslo.telling")
 
@@ -116,7 +117,7 @@ class Telling:
 
     def __init__(
         self,
-        store: Store,
+        outbox: Outbox,
         settings: Settings,
         told: Callable[[Delivery], None] = lambda _: None,
         pace: Pace = UNHURRIED,
@@ -131,7 +132,7 @@ class Telling:
         )
         owner = f"{socket.gethostname()}-{os.getpid()}"
         routes = default_routes(known)
-        courier = Courier(store, known, routes, owner, real_clock, pace)
+        courier = Courier(outbox, known, routes, owner, real_clock, pace)
         self._runner = Runner(courier, self._observed, idle_seconds=IDLE_SECONDS)
 
     def start(self) -> None:

@@ -74,7 +74,7 @@ class Watchdog:
         answer_s: float = ANSWER_SECONDS,
     ) -> None:
         self._workers = workers
-        self._neighbours = {name: _Asked(ask) for name, ask in neighbours.items()}
+        self._neighbours = {name: Asked(ask) for name, ask in neighbours.items()}
         self._limit_s = limit_s
         self._answer_s = answer_s
         self._end = end
@@ -128,7 +128,7 @@ class Watchdog:
         ]
 
 
-class _Asked:
+class Asked:
     """A neighbour, asked in a thread that may hang without harm."""
 
     def __init__(self, ask: Neighbour) -> None:

@@ -1,5 +1,6 @@
 """Composition: an engine with delivery and /metrics beside it, until somebody stops it."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +9,9 @@ from types import FrameType
 from typing import NamedTuple
 
 from alerts.delivery import UNHURRIED, Delivery, Pace
+from alerts.memory import MemoryOutbox
 from dbslo import __version__
+from dbslo.blind import Blind
 from dbslo.engines import Engine
 from dbslo.given import Given
 from dbslo.health import Watcher
@@ -20,10 +23,12 @@ from slo.faults import Fault, SpecificationError
 from slo.model import Place
 from streams.listener import ALIVE, READY, Listener
 from streams.metrics import EngineCollector
-from streams.store import Store
+from streams.store import UNAVAILABLE, Store
 from streams.timing import Timings
 
 Clock = Callable[[], int]
+
+log = logging.getLogger("dbslo.wiring")
 
 
 class Beside(NamedTuple):
@@ -44,14 +49,19 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
     told: Callable[[Delivery], None] = lambda _: None,
     pace: Pace = UNHURRIED,
     watchdog: Watchdog | None = None,
+    blind_s: int = 0,
 ) -> Iterator[Beside]:
     """Delivery and /metrics beside an engine, for as long as the block runs.
 
-    `clock` is the engine's. Raises SpecificationError where the address for metrics
+    `clock` is the engine's. After `blind_s` without a commit dbslo says that it is
+    blind; 0: never. Raises SpecificationError where the address for metrics
     is taken.
     """
     collect_seldom()
     telling = Telling(store, have.settings, told, pace) if store else None
+    blind = _blind(engine, have, told, pace, blind_s if store else 0)
+    if telling is not None:
+        blind.telling.counts = telling.counts  # sent is sent, whoever asked for it
     watcher = Watcher(engine, store, telling, clock, watchdog)
     collector = EngineCollector(
         engine.views,
@@ -66,11 +76,25 @@ def beside(  # noqa: PLR0913 - a composition root names its parts
         if store is not None and telling is not None:
             store.noticed = telling.wake
             telling.start()
+        blind.start()
         yield Beside(listener, telling)
     finally:
+        blind.stop()
         if telling is not None:
             telling.stop()
         listener.stop()
+
+
+def _blind(
+    engine: Engine,
+    have: Given,
+    told: Callable[[Delivery], None],
+    pace: Pace,
+    limit_s: int,
+) -> Blind:
+    outbox = MemoryOutbox()
+    telling = Telling(outbox, have.settings, told, pace)
+    return Blind(engine, have.plan.inventory, limit_s, outbox, telling)
 
 
 def _listening(have: Given, collector: EngineCollector, watcher: Watcher) -> Listener:
@@ -98,13 +122,25 @@ def running(engine: Engine) -> Iterator[None]:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Store]:
-    """A store for as long as the block runs."""
-    store = Store(url)
+def opened(url: str, *, waits: bool = False) -> Iterator[Store]:
+    """A store for as long as the block runs.
+
+    `waits`: one that does not answer is no reason not to begin; it is asked again.
+    """
+    store = Store(url, lazy=waits)
     try:
+        if waits:
+            _greet(store)
         yield store
     finally:
         store.close()
+
+
+def _greet(store: Store) -> None:
+    try:
+        store.prepare()
+    except UNAVAILABLE as error:
+        log.warning("the store does not answer yet; we wait for it: %s", error)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Notice(msgspec.Struct, frozen=True):
     """The wanted state of a dedup key. Never a state or a time in the key itself.
 
     `severity` is PagerDuty's: critical, error, warning, info. Times are epoch ms
-    of the engine's *now*.
+    of the engine's *now*. `summary` says what it is about where that is no SLO.
     """
 
     key: str
@@ -58,6 +58,7 @@ class Notice(msgspec.Struct, frozen=True):
     opened_ms: int
     changed_ms: int
     burning: tuple[Burning, ...] = ()
+    summary: str = ""
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from alerts.delivery import NotifyError
 from alerts.notifiers.wire import Answer, Endpoint, refused
-from slo.names import BOARD_SLO_DETAIL
+from slo.names import BOARD_OVERVIEW, BOARD_SLO_DETAIL
 from slo.notice import Action, Burning, Notice
 
 PUBLIC_URL = "https://events.pagerduty.com"
@@ -25,6 +25,7 @@ BODY_BYTES = 500_000
 
 TEXT_CHARS = 2_000
 RUNBOOK = "DbSloErrorBudgetBurn.md"
+ENGINE_RUNBOOK = "DbSloPipelineStale.md"
 SEVERITIES = ("critical", "error", "warning", "info")
 
 
@@ -112,6 +113,8 @@ def event(notice: Notice, links: Links = NO_LINKS) -> dict[str, Any]:
 
 def summary(notice: Notice) -> str:
     """One line for the phone, at most 1024 characters."""
+    if notice.summary:
+        return _cut(notice.summary, SUMMARY_CHARS)
     where = " ".join(part for part in (notice.env, notice.cluster) if part)
     head = f"{where or 'dbslo'} {notice.service}:"
     if not notice.burning:
@@ -163,7 +166,7 @@ def _payload(notice: Notice) -> dict[str, Any]:
         "timestamp": _time(notice.changed_ms),
         "component": source,
         "group": notice.service,
-        "class": "slo_burn",
+        "class": "slo_burn" if not notice.summary else notice.cluster,
         "custom_details": {
             "env": notice.env,
             "service": notice.service,
@@ -205,6 +208,9 @@ def _board_url(notice: Notice, links: Links) -> str:
     """The detail board of the SLO that burns first, from an hour before the incident."""
     if not links.grafana_url:
         return ""
+    base = links.grafana_url.rstrip("/")
+    if notice.summary:
+        return f"{base}/d/{BOARD_OVERVIEW}"
     found = {
         "var-env": notice.env,
         "var-cluster": notice.cluster,
@@ -216,13 +222,13 @@ def _board_url(notice: Notice, links: Links) -> str:
         found = {"viewPanel": str(links.panel_id), **found}
     query = {key: value for key, value in found.items() if value}
     query |= {"from": str(notice.opened_ms - 3_600_000), "to": "now"}
-    base = links.grafana_url.rstrip("/")
     return f"{base}/d/{BOARD_SLO_DETAIL}?{urlencode(query)}"
 
 
 def _runbook_url(notice: Notice, links: Links) -> str:
     own = next((one.runbook for one in notice.burning if one.runbook), "")
-    common = f"{links.runbooks_url.rstrip('/')}/{RUNBOOK}" if links.runbooks_url else ""
+    page = ENGINE_RUNBOOK if notice.summary else RUNBOOK
+    common = f"{links.runbooks_url.rstrip('/')}/{page}" if links.runbooks_url else ""
     return own or common
 
 

@@ -1,1 +1,1 @@
-"""Fakes that ship with the library: an outbox in memory, a PagerDuty on loopback."""
+"""A fake that ships with the library: a PagerDuty on loopback."""

@@ -17,7 +17,7 @@ from alerts.notifiers.pagerduty import PagerDuty
 from alerts.routing import Routes, default_routes
 from alerts.runner import Runner
 from alerts.testing.loopback import Reply
-from alerts.testing.outbox import MemoryOutbox
+from alerts.memory import MemoryOutbox
 from alerts.testing.pagerduty import ROUTING_KEY, PagerDutyServer
 from slo.model import HOUR, MINUTE, SECOND
 from slo.notice import Channel

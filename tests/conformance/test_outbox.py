@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alerts.delivery import Outbox
-from alerts.testing.outbox import MemoryOutbox
+from alerts.memory import MemoryOutbox
 from slo.notice import Claim, Notice
 from streams.store import Store
 from streams.store.outbox import put_notices

@@ -1,4 +1,4 @@
-"""The reference outbox, in memory: what the conformance suite holds stores against."""
+"""An outbox in memory: for what must be told without the store, and for tests."""
 
 import threading
 from dataclasses import dataclass
