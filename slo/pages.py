@@ -23,8 +23,10 @@ class Starts(msgspec.Struct, frozen=True, array_like=True):
 
     def moments(self) -> list[int]:
         """The moments, in epoch ms; there is at least one."""
-        steps = (gap * self.unit_ms for gap in self.gaps)
-        return list(accumulate(steps, initial=self.first_ms))
+        first, unit, gaps = self.first_ms, self.unit_ms, self.gaps
+        if gaps.count(1) == len(gaps):  # as most hours of minutes are
+            return list(range(first, first + unit * (len(gaps) + 1), unit))
+        return list(accumulate([gap * unit for gap in gaps], initial=first))
 
 
 def starts_of(moments: Sequence[int]) -> Starts:

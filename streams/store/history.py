@@ -1,14 +1,26 @@
 """Reading what an image is loaded from."""
 
+from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from slo.verdict import Alert, Incident, Verdict
 from streams.batch import Route
 from streams.store import schema
 from streams.store.records import Claimed, History, SeriesRow
+
+Page = tuple[int, int, bytes]
+"""(id of a route or series, hour, data)."""
+
+TOGETHER_PAGES = 24
+"""What begins more hours before the newest history is not read together with it."""
+
+SOME = 500
+
+_route = msgspec.msgpack.Decoder(Route).decode
 
 
 def read_history(
@@ -20,26 +32,25 @@ def read_history(
         query = select(table).where(table.c.partition == partition, *where)
         return list(connection.execute(query.order_by(*table.primary_key)))
 
-    pages, routes = schema.fact_page, schema.route
-    mine = pages.c.partition == partition
-    newest = connection.scalar(select(func.max(pages.c.hour)).where(mine))
-    first = 0 if newest is None else newest - resident_hours
-    # Routes without facts are forgotten, so that names that come and go fill nothing.
-    alive = routes.c.id.in_(select(pages.c.route_id).where(mine))
+    sums = schema.ledger_history
+    histories = connection.execute(
+        select(sums.c.series_id, sums.c.page, sums.c.data).where(
+            sums.c.partition == partition
+        )
+    ).all()
+    series = rows(schema.series)
+    read_from = {number: page for number, page, _ in histories}
+    known = {row.id: read_from.get(row.id, 0) for row in series} | read_from
+    resident_hour, routes, facts = _facts(connection, partition, resident_hours)
     return History(
-        resident_hour=first,
-        routes=[
-            (row.id, msgspec.msgpack.decode(row.route, type=Route))
-            for row in rows(routes, alive)
-        ],
-        facts=[
-            (r.route_id, r.hour, r.data) for r in rows(pages, pages.c.hour >= first)
-        ],
-        histories=[(r.series_id, r.data) for r in rows(schema.ledger_history)],
-        ledgers=[(r.series_id, r.page, r.data) for r in _fine(connection, partition)],
+        resident_hour=resident_hour,
+        routes=routes,
+        facts=facts,
+        histories=[(number, data) for number, _, data in histories],
+        ledgers=_fine(connection, partition, known),
         series=[
             SeriesRow(r.id, r.key, r.known_good, r.known_bad, r.revisions, r.first_ms)
-            for r in rows(schema.series)
+            for r in series
         ],
         journal=[(row.facts, row.counts) for row in rows(schema.journal)],
         alerts=[_claimed(row) for row in rows(schema.alert)],
@@ -50,15 +61,52 @@ def read_history(
     )
 
 
-def _fine(connection: Connection, partition: int) -> list[Any]:
-    """The ledger pages that no history sums up."""
-    ledgers, sums = schema.ledger_page, schema.ledger_history
-    beside = ledgers.outerjoin(sums, ledgers.c.series_id == sums.c.series_id)
-    wanted = sums.c.page.is_(None) | (ledgers.c.page >= sums.c.page)
-    query = select(ledgers).select_from(beside)
-    return list(
-        connection.execute(query.where(ledgers.c.partition == partition, wanted))
+def _facts(
+    connection: Connection, partition: int, resident_hours: int
+) -> tuple[int, list[tuple[int, Route]], list[Page]]:
+    """The first hour of facts that is read, every route, and the pages."""
+    pages, routes = schema.fact_page, schema.route
+    mine = pages.c.partition == partition
+    newest = connection.scalar(select(func.max(pages.c.hour)).where(mine))
+    first = 0 if newest is None else newest - resident_hours
+    # Routes without facts are forgotten, so that names that come and go fill nothing.
+    alive = exists().where(pages.c.route_id == routes.c.id)
+    found = connection.execute(
+        select(routes.c.id, routes.c.route).where(
+            routes.c.partition == partition, alive
+        )
     )
+    held = connection.execute(
+        select(pages.c.route_id, pages.c.hour, pages.c.data).where(
+            mine, pages.c.hour >= first
+        )
+    )
+    return first, [(n, _route(data)) for n, data in found], list(held)
+
+
+def _fine(
+    connection: Connection, partition: int, read_from: Mapping[int, int]
+) -> list[Page]:
+    """The ledger pages beside the histories: of each series those from a page on.
+
+    Almost all begin within the same hours, and are read by one range of pages; what
+    lags, or has no history, is read by its own.
+    """
+    table = schema.ledger_page
+    newest = max(read_from.values(), default=0)
+    near = (one for one in read_from.values() if one > newest - TOGETHER_PAGES)
+    together = min(near, default=newest)
+    columns = select(table.c.series_id, table.c.page, table.c.data)
+    held = connection.execute(
+        columns.where(table.c.partition == partition, table.c.page >= together)
+    )
+    pages = [row for row in held if row[1] >= read_from.get(row[0], 0)]
+    behind = [number for number, page in read_from.items() if page < together]
+    for at in range(0, len(behind), SOME):
+        theirs = table.c.series_id.in_(behind[at : at + SOME])
+        older = connection.execute(columns.where(theirs, table.c.page < together))
+        pages += [row for row in older if row[1] >= read_from[row[0]]]
+    return sorted(pages, key=itemgetter(1))
 
 
 def _claimed(row: Any) -> Claimed:
