@@ -11,6 +11,7 @@ from dbslo.watchdog import Asked, Watchdog
 from slo.model import MINUTE, SECOND
 from streams.listener import Standing
 from streams.metrics import Figures
+from streams.runtimes.poison import FORMAT as PUT_ASIDE
 from streams.store import Store
 
 LATE_NOTICE_MS = 5 * MINUTE
@@ -90,4 +91,7 @@ class Watcher:
         """The oldest notice, and the pages that were refused for good."""
         if self._store is not None:
             self._oldest_ms = self._store.oldest_unsent_ms()
+            aside = self._store.put_aside(PUT_ASIDE)
+            found = f"{aside} statements could not be applied: `dbslo deadletter list`"
             self._refused = refused_pages(self._store.letters())
+            self._refused += [found] if aside else []

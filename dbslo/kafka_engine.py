@@ -152,7 +152,10 @@ class KafkaEngine:
         ingest, reader, judge = self.ingest, self._reader, self._judge
         return Figures(
             records=dict(ingest.records) if ingest else {},
-            refused=dict(ingest.refused) if ingest else {},
+            refused={
+                **(ingest.refused if ingest else {}),
+                **(judge.refused if judge else {}),
+            },
             lag={**(reader.lag if reader else {}), **(judge.lag if judge else {})},
             checkpoints_ms=self._checkpoints(),
             incidents_open=self._open_incidents(),

@@ -8,6 +8,7 @@ from dbslo.settings import Settings
 from streams import reread
 from streams.deadletter import DeadLetter
 from streams.kafka import Connection
+from streams.runtimes.poison import FORMAT as PUT_ASIDE
 from streams.store import Letter, Store
 
 NOTICE = "notice:"
@@ -17,6 +18,11 @@ WHERE = (
     "the record is in the broker of the embedded run that refused it. While that run is"
     " up, set DBSLO_KAFKA to the address that it printed, and retry; once it has ended,"
     " the record is gone with it: produce it again, or replay its capture"
+)
+
+WHOLE = (
+    "it is a part of a batch of ours, whose other parts were counted: written again, they"
+    " would count twice. Mend what the reason says, and read the source again"
 )
 
 
@@ -110,6 +116,8 @@ def written_again(connection: Connection, one: Dead) -> Retried:
     letter = one.letter
     if letter is None:
         return Retried(done=False, text="it is no record")
+    if letter.format == PUT_ASIDE:
+        return Retried(done=False, text=WHOLE)
     place = f"{letter.topic}[{letter.partition}] offset {letter.offset}"
     where = f"at {connection.bootstrap}"
     record = reread.source_of(connection, letter)

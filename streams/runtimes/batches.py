@@ -19,15 +19,15 @@ class BatchReader:
 
     def batches(
         self, place: Place, records: Iterable[tuple[int, bytes | None]]
-    ) -> list[Batch]:
-        """The batches of (offset, value) records of one partition.
+    ) -> list[tuple[int, Batch]]:
+        """The batches, with their offsets, of (offset, value) records of one partition.
 
         A foreign record is counted and passed over: only stage 1 writes here, so it
         says nothing about any database. Raises WorkerStoppedError at a schema version
         that is not ours, which must never be skipped.
         """
         return [
-            batch
+            (offset, batch)
             for offset, value in records
             if (batch := self._batch(place, offset, value)) is not None
         ]

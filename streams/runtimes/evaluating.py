@@ -11,6 +11,8 @@ from streams.runtimes.settings import EvaluateSettings
 from streams.timing import Timings
 from streams.view import SeriesView
 
+PUT_ASIDE = ("observations", "cannot_be_applied")
+
 
 class Evaluating:
     """A stage 2 worker's parts. `clock` gives epoch ms.
@@ -40,6 +42,7 @@ class Evaluating:
         own = self._settings
         identity = identify(own.connection, own.observations)
         self._partitions = Partitions(identity, *self._parts)
+        self._partitions.topic = own.observations
 
     @property
     def partitions(self) -> Partitions:
@@ -52,6 +55,12 @@ class Evaluating:
     def checkpoints_ms(self) -> dict[int, int]:
         """When each partition was last committed, or came to us, epoch ms."""
         return self._partitions.checkpoints_ms if self._partitions else {}
+
+    @property
+    def refused(self) -> dict[tuple[str, str], int]:
+        """What did not count, by (source, reason)."""
+        aside = self._partitions.put_aside if self._partitions else 0
+        return {**self.reader.refused, **({PUT_ASIDE: aside} if aside else {})}
 
     @property
     def store_away_ms(self) -> int:

@@ -13,6 +13,8 @@ from streams.batch import Batch
 from streams.evaluate import Evaluator, NotAssignedError
 from streams.kafka import TopicIdentity, WorkerStoppedError, log
 from streams.runtimes.patience import Patience, StoreAwayError
+from streams.runtimes.poison import statements
+from streams.runtimes.salvage import STOPPING, Salvage
 from streams.store import UNAVAILABLE, FencedError
 from streams.timing import Timings
 from streams.view import SeriesView
@@ -41,7 +43,8 @@ class Partitions:
     `told` gets the changes of verdict after they are saved. Not for several threads,
     but for `views` and the figures, which may be read from any: `checkpoints_ms`, when
     each partition was last committed, or given to us; `gap_ms`, for how long at most
-    nobody had committed one when it came to us; `patience`, whether the store answers.
+    nobody had committed one when it came to us; `patience`, whether the store answers;
+    `put_aside`, how many statements could not be applied.
     """
 
     def __init__(
@@ -54,7 +57,10 @@ class Partitions:
     ) -> None:
         self.checkpoints_ms: dict[int, int] = {}
         self.gap_ms = 0
+        self.put_aside = 0
+        self.topic = ""
         self.patience = Patience()
+        self._barren = 0
         self._identity = identity
         self._evaluator_of = evaluator_of
         self._clock = clock
@@ -138,21 +144,50 @@ class Partitions:
         if evaluator:
             evaluator.revoked()
 
-    def apply(self, partition: int, batches: Sequence[Batch], after: int) -> None:
-        """Evaluate and save batches; `after` is the offset that follows them.
+    def apply(
+        self, partition: int, batches: Sequence[tuple[int, Batch]], after: int
+    ) -> None:
+        """Evaluate and save batches with their offsets; `after` follows them all.
 
-        Raises ReloadedError where the store was lost or is somebody else's by now, and
+        A statement that cannot be applied is put aside. Raises ReloadedError where the store was lost or is somebody else's by now, and
         StoreAwayError where it does not answer.
         """
         begun = time.monotonic()
-        evaluator = self._held[partition]
         changes = self._saved(
-            partition, partial(evaluator.apply, batches, after, self._clock())
+            partition, partial(self._applied, partition, batches, after)
         )
         self._next[partition] = after
         self.checkpoints_ms = {**self.checkpoints_ms, partition: self._clock()}
         self._timings.observe(STAGE, time.monotonic() - begun)
         self._tell(changes)
+
+    def _applied(
+        self, partition: int, read: Sequence[tuple[int, Batch]], after: int
+    ) -> list[VerdictChange]:
+        evaluator, batches = self._held[partition], [batch for _, batch in read]
+        try:
+            changes = evaluator.apply(batches, after, self._clock())
+        except STOPPING:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is: the smallest part that raises it is found
+            log.exception("batches of partition %d cannot be applied", partition)
+            return self._salvaged(partition, read, after)
+        if statements(batches):
+            self._barren = 0
+        return changes
+
+    def _salvaged(
+        self, partition: int, read: Sequence[tuple[int, Batch]], after: int
+    ) -> list[VerdictChange]:
+        evaluator, again = self._held[partition], partial(self.assigned, partition)
+        again()
+        salvage = Salvage(evaluator, self._clock, again, self._barren)
+        changes, letters = salvage.apply((self.topic, partition), read, after)
+        self._barren = salvage.barren
+        for one in letters:
+            log.error("put aside: %s at offset %d", one.excerpt, one.offset)
+        self.put_aside += len(letters)
+        return changes
 
     def tick(self) -> list[int]:
         """Time has passed; the partitions that were reloaded and must be sought.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from slo.verdict import Incident, VerdictChange
 from streams.deadletter import DeadLetter
@@ -181,6 +181,13 @@ class Store(SqlOutbox):
         with self.reading() as connection:
             rows = connection.execute(select(table).order_by(table.c.id)).all()
         return [(row.id, DeadLetter(*row[1:])) for row in rows]
+
+    def put_aside(self, format_name: str) -> int:
+        """How many dead letters there are of a format."""
+        table = schema.dead_letter
+        query = select(func.count()).where(table.c.format == format_name)
+        with self.reading() as connection:
+            return connection.scalar(query) or 0
 
     def forget_dead_letter(self, number: int) -> None:
         """Drop a dead letter that was retried."""

@@ -29,12 +29,17 @@ def open_engine(url: str, limits: Limits = LIMITS) -> Engine:
     `url` is explicit: `sqlite:///path` or `postgresql+psycopg://...`.
     """
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+        engine = create_engine(
+            url, connect_args={"timeout": BUSY_MS / 1000}, hide_parameters=True
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         engine = create_engine(
-            url, pool_pre_ping=True, pool_timeout=limits.answer_ms / SECOND
+            url,
+            pool_pre_ping=True,
+            pool_timeout=limits.answer_ms / SECOND,
+            hide_parameters=True,  # our errors are logged, and kept in dead letters
         )
         bound(engine, limits)
     return engine

@@ -8,7 +8,9 @@ from streams.store import Change, Progress, Store
 
 
 class Flaky(Store):
-    """A database that goes away: the commits in `fails` raise, after or before."""
+    """A database that goes away: the commits in `fails` raise, after or before; or a
+    "bug" raises.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -22,6 +24,8 @@ class Flaky(Store):
         self.failed += fate is not None
         if fate == "before":
             raise OperationalError("commit", {}, Exception("gone"))
+        if fate == "bug":
+            raise ValueError("a bug")
         found = super().commit(mine, change)
         if fate == "after":
             raise OperationalError("commit", {}, Exception("gone, but saved"))

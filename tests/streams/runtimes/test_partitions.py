@@ -39,7 +39,7 @@ def partitions(store) -> Partitions:
     """Partition 0 is held and was read to 10."""
     made = held(store)
     made.assigned(0)
-    made.apply(0, [told(0)], 10)
+    made.apply(0, [(9, told(0))], 10)
     return made
 
 
@@ -89,7 +89,7 @@ def test_an_unknown_outcome_is_read_back_from_the_store(
 ):
     store.fails = {1: fate}
     with pytest.raises(ReloadedError):
-        partitions.apply(0, [told(1)], 20)
+        partitions.apply(0, [(19, told(1))], 20)
     assert partitions.next(0) == next_offset
 
 
@@ -98,7 +98,7 @@ def test_a_worker_whose_partition_was_taken_takes_it_back_at_the_stores_offset(
 ):
     held(store).assigned(0)
     with pytest.raises(ReloadedError):
-        partitions.apply(0, [told(1)], 20)
+        partitions.apply(0, [(19, told(1))], 20)
     assert partitions.next(0) == 10
-    partitions.apply(0, [told(1)], 20)
+    partitions.apply(0, [(19, told(1))], 20)
     assert partitions.next(0) == 20
