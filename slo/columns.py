@@ -237,6 +237,16 @@ class Moves:
         """A bucket of a series changed by so much bad, total and buckets."""
         self._rows.extend((number, start_ms, *by))
 
+    def fresh(self, number: int, rows: Iterable[Sequence[int]]) -> None:
+        """Buckets of a series, rows of a ledger, are there that were not."""
+        self._rows.fromlist(
+            [
+                value
+                for start, good, total, _, _ in rows
+                for value in (number, start, total - good, total, 1)
+            ]
+        )
+
     def span(self, number: int, first_ms: int, last_ms: int, lag_ms: int) -> None:
         """The data of a series begins and ends here, and may be so late."""
         self._known.extend((number, first_ms, last_ms, lag_ms))

@@ -4,10 +4,9 @@ A join looks at content alone, so it is commutative, associative and idempotent:
 neither arrival nor offset can change what a cell says in the end.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
 
+from slo.hours import BUCKETS_PER_PAGE, Facts
 from slo.model import BUCKET_MS, HOUR
 from slo.pages import (
     Cell,
@@ -17,11 +16,11 @@ from slo.pages import (
     unpacked_deltas,
 )
 
-__all__ = ["BUCKETS_PER_PAGE", "Cell", "Cells", "Deltas", "join"]
+__all__ = ["BUCKETS_PER_PAGE", "Cell", "Cells", "Deltas", "Stated", "join"]
 
-BUCKETS_PER_PAGE = HOUR // BUCKET_MS
 
-Held = TypeVar("Held")
+Stated = tuple[int, int, int, float, float, float, float]
+"""A cell as a batch states it: (route, start_ms, arrival_ms, count, sum, min, max)."""
 
 
 def join(one: Cell, other: Cell, sentinels: frozenset[float]) -> Cell:
@@ -36,115 +35,6 @@ def join(one: Cell, other: Cell, sentinels: frozenset[float]) -> Cell:
 def _rank(cell: Cell, sentinels: frozenset[float]) -> tuple[float, ...]:
     _, count, total, low, high = cell
     return (count, low in sentinels or high in sentinels, high, total, low)
-
-
-class Facts(ABC, Generic[Held]):
-    """What one route stated, by 10 s bucket, in pages of an hour.
-
-    `dirty` are the pages that changed since they were saved; the caller clears it.
-    `fetch` reads a page that is no longer in memory; pages before `resident_from`
-    (an hour number) are asked for once, as soon as they matter.
-
-    Of what is in memory only the newest is held as it is read. Older buckets stay
-    packed, as they were saved, and come back by pages: 60 cells take 20 KB as they are
-    read, and half a kilobyte packed.
-    """
-
-    __slots__ = (
-        "_fetch",
-        "_hot_from",
-        "_packed",
-        "_present",
-        "_resident_from",
-        "buckets",
-        "dirty",
-    )
-
-    def __init__(
-        self,
-        fetch: Callable[[int], bytes | None] | None = None,
-        resident_from: int = 0,
-    ) -> None:
-        self.buckets: dict[int, Held] = {}
-        self.dirty: set[int] = set()
-        self._fetch = fetch
-        self._resident_from = resident_from
-        self._hot_from = resident_from * BUCKETS_PER_PAGE
-        self._packed: dict[int, bytes] = {}
-        # Of the buckets before `_hot_from`, those of these pages are all at hand.
-        self._present: frozenset[int] = frozenset()
-
-    def hold(self, page: int, data: bytes) -> None:
-        """Take a saved page in as it is packed; nothing newer is held yet."""
-        self._packed[page] = data
-        self._hot_from = max(self._hot_from, (page + 1) * BUCKETS_PER_PAGE)
-
-    def ready(self, start_ms: int, end_ms: int = 0) -> None:
-        """Bring a moment, or [start, end), where it was evicted, to hand."""
-        bucket = start_ms // BUCKET_MS
-        if bucket < self._hot_from:
-            stop = min(-(-end_ms // BUCKET_MS), self._hot_from)
-            for page in _pages(bucket, max(stop, bucket + 1)):
-                self._recall(page)
-
-    def evict(self, page: int, packed_ms: int = 0) -> None:
-        """Forget the saved pages before an hour number; the store keeps them.
-
-        Of what is saved after it, the buckets before a moment stay packed.
-        """
-        dirty = self.dirty
-        page = self._resident_from = max(page, self._resident_from)
-        hot = max(packed_ms // BUCKET_MS, page * BUCKETS_PER_PAGE)
-        if hot < self._hot_from:
-            self._warm(hot)
-        self._hot_from = hot
-        for bucket in [one for one in self.buckets if one < hot]:
-            number = bucket // BUCKETS_PER_PAGE
-            if number not in dirty:
-                if number >= page and number not in self._packed:
-                    self.page(number)
-                del self.buckets[bucket]
-        self._present &= dirty
-        for one in [one for one in self._packed if one < page]:
-            del self._packed[one]
-
-    def _warm(self, bucket: int) -> None:
-        """Bring the buckets from one on to hand, as new ones are."""
-        for page in _pages(bucket, self._hot_from):
-            if page not in self._present and (data := self._saved(page)):
-                self.restore(data, bucket)
-
-    @abstractmethod
-    def page(self, page: int) -> bytes:
-        """What was stated of an hour, packed for the store."""
-
-    @abstractmethod
-    def restore(self, data: bytes, first: int = 0) -> None:
-        """Put the buckets of a packed page back, from a number on; `dirty` stays."""
-
-    def _saved(self, page: int) -> bytes | None:
-        """A page as it was saved last, None where nothing was."""
-        if page >= self._resident_from:
-            return self._packed.get(page)
-        return self._fetch(page) if self._fetch else None
-
-    def _recall(self, page: int) -> None:
-        if page not in self._present:
-            data = self._saved(page)
-            if data:
-                self.restore(data)
-            self._present |= {page}
-
-    def _rest(self, page: int) -> bytes | None:
-        """The saved page, where not all of it is at hand."""
-        if page in self._present or page * BUCKETS_PER_PAGE >= self._hot_from:
-            return None
-        return self._saved(page)
-
-
-def _pages(first: int, stop: int) -> range:
-    """The pages of the buckets in [first, stop)."""
-    return range(first // BUCKETS_PER_PAGE, -(-stop // BUCKETS_PER_PAGE))
 
 
 class Cells(Facts[tuple[Cell, ...]]):
@@ -196,6 +86,22 @@ class Cells(Facts[tuple[Cell, ...]]):
         self.dirty.add(page)
         return True
 
+    def take(self, run: Iterable[Stated]) -> list[int]:
+        """Join statements in, as `merge` does; the starts of the cells that changed."""
+        buckets, hot_from = self.buckets, self._hot_from
+        changed: list[int] = []
+        for _, start, _, count, total, low, high in run:
+            bucket = start // BUCKET_MS
+            if bucket >= hot_from and bucket not in buckets:
+                buckets[bucket] = ((start, count, total, low, high),)
+                changed.append(start)
+            elif self.merge((start, count, total, low, high)):
+                changed.append(start)
+        self.dirty.update([start // HOUR for start in changed])
+        if self._stride > 1 and any(map(self.period_ms.__rmod__, changed)):
+            self._stride = 1
+        return changed
+
     def _merged(self, held: tuple[Cell, ...], cell: Cell) -> tuple[Cell, ...]:
         by_start = {known[0]: known for known in held}
         known = by_start.get(cell[0])
@@ -222,6 +128,23 @@ class Cells(Facts[tuple[Cell, ...]]):
             if held is not None:
                 found += held
         return found
+
+    def singles(
+        self, slots: Sequence[int], step_ms: int
+    ) -> list[Sequence[Cell] | None] | None:
+        """The only cell that each of some slots can hold, slots in ascending order.
+
+        None where a slot may hold several, or is not at hand: ask `between`.
+        """
+        width = step_ms // BUCKET_MS
+        if self._stride == 1 or width not in (1, self._stride):
+            return None
+        if slots[0] * width < self._hot_from:
+            return None
+        get = self.buckets.get
+        if width == 1:
+            return list(map(get, slots))
+        return [get(slot * width) for slot in slots]
 
     def page(self, page: int) -> bytes:
         """The cells of an hour, packed for the store."""

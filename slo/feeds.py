@@ -8,13 +8,22 @@ from slo.model import Feed, Input, Part
 
 
 class Reading:
-    """The facts of one input: for each metric, in order of preference, its routes."""
+    """The facts of one input: for each metric, in order of preference, its routes.
 
-    __slots__ = ("part", "routes")
+    `only` is the one route of all, None where there are several or none.
+    """
+
+    __slots__ = ("only", "part", "routes")
 
     def __init__(self, part: Input) -> None:
         self.part = part
         self.routes: list[list[Cells]] = [[] for _ in part.metrics]
+        self.only: Cells | None = None
+
+    def attach(self, rank: int, facts: Cells) -> None:
+        """Read a route, too; `rank` is the place of its metric in the preference."""
+        self.only = None if self.seen else facts
+        self.routes[rank].append(facts)
 
     def cells(self, start_ms: int, end_ms: int) -> Sequence[Cell]:
         """The cells of the first metric that has any in [start, end)."""

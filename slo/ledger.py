@@ -8,13 +8,14 @@ the events behind them differ). `evict` folds what is saved into coarser rows, s
 over 30 days take 900 rows, of which the newest seven hours are fine.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from slo.columns import Whole, moments_of, since
-from slo.folding import ENDLESS_MS, NEVER, PAGE_MS, Folding, LostPageError
+from slo.folding import ENDLESS_MS, PAGE_MS, LostPageError
 from slo.model import HOUR, Counts
 from slo.pages import HistoryPage, packed, unpacked, unpacked_history
-from slo.totals import BadSlot, Row, RunningTotals, Sums, Window
+from slo.setting import Setting
+from slo.totals import BadSlot, Row, Sums, Window
 
 __all__ = ["FINE_MS", "PAGE_MS", "LostPageError", "Row", "SeriesLedger", "Window"]
 
@@ -23,7 +24,7 @@ FINE_MS = 7 * HOUR
 and what its sources may be late."""
 
 
-class SeriesLedger:
+class SeriesLedger(Setting):
     """The buckets of one series, oldest first.
 
     `first` is the start of the oldest bucket ever observed, held or not. `known_good`
@@ -32,32 +33,7 @@ class SeriesLedger:
     caller clears it. `fetch` reads a saved page back; without it nothing is folded.
     """
 
-    __slots__ = (
-        "_append_from",
-        "_folding",
-        "_gone",
-        "_history_page",
-        "_totals",
-        "dirty",
-        "first",
-        "history_dirty",
-        "known_bad",
-        "known_good",
-        "revisions",
-    )
-
-    def __init__(self, fetch: Callable[[int], bytes | None] | None = None) -> None:
-        self._totals = RunningTotals()
-        self._folding = Folding(self._totals, fetch)
-        self._gone: set[int] = set()  # starts of buckets that were taken out again
-        self._history_page = NEVER
-        self._append_from = NEVER * PAGE_MS  # later buckets are neither folded nor told
-        self.history_dirty = False
-        self.dirty: set[int] = set()
-        self.first: int | None = None
-        self.known_good = 0
-        self.known_bad = 0
-        self.revisions = 0
+    __slots__ = ()
 
     def __len__(self) -> int:
         return len(self._totals.starts)
@@ -84,87 +60,6 @@ class SeriesLedger:
         if at >= 0 and self._folding.unfold(totals.starts[at] // PAGE_MS):
             at = totals.last_bad()
         return totals.starts[at] if at >= 0 else -1
-
-    # -- setting buckets ---------------------------------------------------------
-
-    def put(self, start_ms: int, counts: Counts, events: Counts | None = None) -> bool:
-        """Set a bucket; whether the ledger changed. One without total is taken out.
-
-        `events` are what a slice was made of, where that is not the counts.
-        """
-        good, total = counts.good, counts.total
-        totals = self._totals
-        starts = totals.starts
-        if (
-            not total
-            or (starts and start_ms <= starts[-1])
-            or start_ms < self._append_from
-            or start_ms in self._gone
-        ):
-            return self._set(start_ms, counts, events or counts)
-        if events is not None and events != counts:
-            totals.split()
-        totals.append(start_ms, total - good, total)
-        if len(totals.columns) == 5:
-            totals.append_events(events or counts)
-        self.known_good += good
-        self.known_bad += total - good
-        self.dirty.add(start_ms // PAGE_MS)
-        if self.first is None:
-            self.first = start_ms
-        return True
-
-    def _set(self, start_ms: int, counts: Counts, events: Counts) -> bool:
-        """Set any bucket, wherever it belongs."""
-        if not counts.total:
-            return self.remove(start_ms)
-        held, at = self._find(start_ms)
-        totals = self._totals
-        row = (counts.bad, counts.total, 1, events.bad, events.total)
-        if held and totals.between(at, at + 1) == row:
-            return False
-        wide = 5 if events != counts else 3
-        totals.splice(at, at + held, (start_ms,), [(value,) for value in row[:wide]])
-        self._know(start_ms, counts, known=held)
-        self._touch(start_ms)
-        if self.first is None or start_ms < self.first:
-            self.first = start_ms
-        return True
-
-    def _know(self, start_ms: int, counts: Counts, *, known: bool) -> None:
-        """Count a bucket when it is first set; one that comes back is a revision."""
-        if known or start_ms in self._gone:
-            self._gone.discard(start_ms)
-            self.revisions += 1
-        else:
-            self.known_good += counts.good
-            self.known_bad += counts.bad
-
-    def remove(self, start_ms: int) -> bool:
-        """Take a bucket out again, where its facts no longer say anything."""
-        held, at = self._find(start_ms)
-        if not held:
-            return False
-        self._totals.splice(at, at + 1, (), ((), (), ()))
-        self._gone.add(start_ms)
-        self.revisions += 1
-        self._touch(start_ms)
-        if start_ms == self.first:
-            self.first = self._folding.oldest()
-        return True
-
-    def _find(self, start_ms: int) -> tuple[bool, int]:
-        """Whether a bucket is held, and its place."""
-        self._folding.unfold(start_ms // PAGE_MS)
-        at = self._totals.place(start_ms)
-        starts = self._totals.starts
-        return at < len(starts) and starts[at] == start_ms, at
-
-    def _touch(self, start_ms: int) -> None:
-        page = start_ms // PAGE_MS
-        self.dirty.add(page)
-        if page < self._history_page:
-            self.history_dirty = True
 
     # -- looking -----------------------------------------------------------------
 

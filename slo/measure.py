@@ -91,6 +91,62 @@ def total_amount(cells: Sequence[Cell], part: Input, period_ms: int) -> int | No
     return amount if -ABSURD_AMOUNT < amount < ABSURD_AMOUNT else None
 
 
+# -- many slots at once, which hold one cell or none ----------------------------
+
+Single = Sequence[Cell] | None
+"""What a slot holds: one cell, or None."""
+
+
+def _single_values(slots: Sequence[Single], stat: Stat) -> list[float | None]:
+    """`value_of` each slot's cell."""
+    match stat:
+        case Stat.MAX:
+            return [cells[0][4] if cells else None for cells in slots]
+        case Stat.MIN:
+            return [cells[0][3] if cells else None for cells in slots]
+        case Stat.SUM:
+            return [cells[0][2] if cells else None for cells in slots]
+        case Stat.AVERAGE:
+            return [value_of(cells[0], stat) if cells else None for cells in slots]
+
+
+def singles_within(
+    slots: Sequence[Single], part: Input, limit: float
+) -> list[bool | None]:
+    """Whether each slot is good, as `threshold` judges its cell; None without data."""
+    if part.sentinels:
+        judged = [threshold(cells or (), part, limit) for cells in slots]
+        return [None if found is None else found.good > 0 for found in judged]
+    values = _single_values(slots, part.stat)
+    return [None if value is None else value <= limit for value in values]
+
+
+def single_amounts(
+    slots: Sequence[Single], part: Input, period_ms: int, absent: int | None
+) -> list[int | None]:
+    """`total_amount` of each slot's cell, `absent` where there is none."""
+    if part.sentinels:
+        return [
+            total_amount(cells, part, period_ms) if cells else absent for cells in slots
+        ]
+    values = _single_values(slots, part.stat)
+    amounts: list[int | None]
+    if part.rate:
+        amounts = [
+            absent if value is None else round(value * period_ms / SECOND)
+            for value in values
+        ]
+    else:
+        amounts = [absent if value is None else round(value) for value in values]
+    stated = list(filter(None, amounts))
+    if stated and not -ABSURD_AMOUNT < min(stated) <= max(stated) < ABSURD_AMOUNT:
+        return [
+            amount if amount is None or abs(amount) < ABSURD_AMOUNT else None
+            for amount in amounts
+        ]
+    return amounts
+
+
 def ratio(good: int | None, bad: int | None, total: int | None) -> Measured | None:
     """Good of total from two of good, bad and total; None where there is no total."""
     if total is None:

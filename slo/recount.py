@@ -45,12 +45,12 @@ class ThresholdRecount:
     """Cells against a limit: the value SLIs, such as lag."""
 
     def __init__(self, series: Series, feeds: list[FeedReading]) -> None:
-        self._slo = series.slo
-        self._feeds = feeds
+        self.slo = series.slo
+        self.feeds = feeds
         limit = series.slo.indicator.threshold
         if limit is None:
             raise ValueError(f"{series.slo.indicator.id} has no threshold")
-        self._limit = limit
+        self.limit = limit
         self.step_ms = series.slo.slice_ms if series.slo.sliced else BUCKET_MS
 
     def recount(self, slot: int, judged_ms: int) -> Recounted | None:
@@ -58,13 +58,13 @@ class ThresholdRecount:
         del judged_ms
         start = slot * self.step_ms
         end = start + self.step_ms
-        for feed in self._feeds:
+        for feed in self.feeds:
             for reading in feed.readings:
                 cells = reading.cells(start, end)
                 if cells:
-                    found = threshold(cells, reading.part, self._limit)
+                    found = threshold(cells, reading.part, self.limit)
                     if found is not None:
-                        counts = budgeted(found, self._slo)
+                        counts = budgeted(found, self.slo)
                         return Recounted(counts, counts)
         return None
 
@@ -73,18 +73,18 @@ class RatioRecount:
     """Good of total events: the error rates."""
 
     def __init__(self, series: Series, feeds: list[FeedReading]) -> None:
-        self._slo = series.slo
-        self._feeds = feeds
+        self.slo = series.slo
+        self.feeds = feeds
         self.step_ms = series.slo.slice_ms if series.slo.sliced else BUCKET_MS
 
     def recount(self, slot: int, judged_ms: int) -> Recounted | None:
         """The first feed whose parts are all known speaks for the slot."""
         del judged_ms
         start = slot * self.step_ms
-        for feed in self._feeds:
+        for feed in self.feeds:
             found = _ratio_of(feed, start, start + self.step_ms)
             if found is not None:
-                counts = budgeted(found, self._slo)
+                counts = budgeted(found, self.slo)
                 events = Counts(found.good, found.total)
                 return Recounted(counts, events, found.clamped)
         return None

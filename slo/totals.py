@@ -82,6 +82,18 @@ class RunningTotals:
             self._make_room(len(self.starts), 3, more)
             self.append_events(events)
 
+    def extend(self, starts: Sequence[int], sums: Sequence[Sequence[int]]) -> None:
+        """Rows after all others; `sums` are as many as there are columns."""
+        columns = []
+        for column, values in zip(self.columns, sums, strict=True):
+            ends = list(accumulate(values, initial=column[-1]))
+            del ends[0]
+            wide = _wide_enough(column, ends[-1])
+            wide.fromlist(ends)
+            columns.append(wide)
+        self.columns = tuple(columns)
+        self.starts.extend(starts)
+
     def _make_room(self, size: int, first: int, more: Sequence[int]) -> None:
         """Give 64 bits to the columns from `first` on that cannot take so much more.
 

@@ -137,8 +137,7 @@ class Evaluator:
             self._frontier.hear(batches, clock_ms)
             if judge and not self._reconciled:
                 self._reconcile(image, clock_ms, told)
-            for batch in batches:
-                due, rows = self._walk(image, batch)
+            for due, rows in self._walk(image, batches):
                 for key, some in rows.items():
                     changed.setdefault(key, []).extend(some)
                 if due and judge:
@@ -194,22 +193,24 @@ class Evaluator:
         return self._image
 
     def _walk(
-        self, image: Image, batch: Batch
-    ) -> tuple[set[str], dict[str, list[CountRow]]]:
-        """Steps 1 and 2; the clusters that are due for evaluation, the rows changed."""
-        image.merge(batch)
-        self._frontier.advance(batch)
-        moved = self._frontier.settle()
-        for cluster in moved:
-            image.judge(cluster, self._frontier.now(cluster) or 0)
-        changed = image.settle()
-        due = {cluster for cluster in moved if self._grid_reached(cluster)}
-        due |= {
-            image.series[key].series.home
-            for key, rows in changed.items()
-            if any(good != total for _, good, total, _, _ in rows)
-        }
-        return due, changed
+        self, image: Image, batches: Sequence[Batch]
+    ) -> Iterator[tuple[set[str], dict[str, list[CountRow]]]]:
+        """Steps 1 and 2; the clusters that are due for evaluation, the rows changed.
+
+        Batches up to the next point of a cluster's grid are recounted together.
+        """
+        moved: set[str] = set()
+        for left, batch in enumerate(batches, 1 - len(batches)):
+            image.merge(batch)
+            self._frontier.advance(batch)
+            moved.update(self._frontier.settle())
+            due = {cluster for cluster in moved if self._grid_reached(cluster)}
+            if due or not left:
+                for cluster in moved:
+                    image.judge(cluster, self._frontier.now(cluster) or 0)
+                moved.clear()
+                changed = image.settle()
+                yield due | _turned(image, changed), changed
 
     def _grid_reached(self, cluster: str) -> bool:
         now = self._frontier.now(cluster)
@@ -282,6 +283,15 @@ class Evaluator:
         """The incidents that are open."""
         known = list(self._watch.incidents.values())
         return [one for one in known if one.resolved_ms is None]
+
+
+def _turned(image: Image, changed: dict[str, list[CountRow]]) -> set[str]:
+    """The clusters in which a bad count, or what was counted at all, has changed."""
+    return {
+        image.series[key].series.home
+        for key, rows in changed.items()
+        if any(row[1] != row[2] or not row[2] for row in rows)
+    }
 
 
 __all__ = ["Evaluator", "FencedError", "NotAssignedError"]

@@ -5,16 +5,17 @@ changing it and the commit's return makes it worthless: it is thrown away and lo
 again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from slo.facts import Cells, Deltas
+from slo.facts import Cells, Deltas, Stated
 from slo.feeds import Reading
 from slo.model import HOUR, Part
 from slo.plan import Plan
 from slo.recount import FreshnessRecount, RowsRecount, counts_rows, rows_signal
+from slo.runs import recount_all
 from streams.batch import Batch, Route
 from streams.series import CountRow, Fetch, SeriesState
 from streams.store import id_of
@@ -34,15 +35,16 @@ class FactState(NamedTuple):
     slots: list[tuple[set[int], int]]  # what readers have to recount, and its width
     ages: list[tuple[SeriesState, bool]]  # freshness; whether it tells the age itself
 
-    def touch(self, start_ms: int) -> None:
-        """A fact at a moment changed: whoever reads it recounts.
+    def touch(self, starts: Sequence[int]) -> None:
+        """Facts at some moments changed: whoever reads them recounts.
 
         A cell counts whole at its period's start, a row in its own bucket.
         """
         for touched, step_ms in self.slots:
-            touched.add(start_ms // step_ms)
+            touched.update([start // step_ms for start in starts])
         for reader, tells_age in self.ages:
-            reader.touch_from(start_ms, tells_age=tells_age)
+            for start in starts:
+                reader.touch_from(start, tells_age=tells_age)
 
 
 class _Wanted(NamedTuple):
@@ -74,6 +76,7 @@ class Image:
         self.new_routes: list[tuple[int, Route]] = []
         self.resident_hour = 0
         self.refused_tag_sets = 0
+        self._wholes: list[SeriesState] = []
         self._fetch = fetch_fact
         self._wanted: dict[tuple[str, str], list[_Wanted]] = {}
         self._tag_sets: dict[tuple[str, str], int] = {}
@@ -85,7 +88,9 @@ class Image:
                 whole = SeriesState(series, fetch_ledger, members)
                 self.by_cluster.setdefault(series.home, []).append(whole)
                 self.series[series.key] = whole
-                if not members:
+                if members:
+                    self._wholes.append(whole)
+                else:
                     self._want(whole)
 
     def _want(self, state: SeriesState) -> None:
@@ -109,19 +114,17 @@ class Image:
     def merge(self, batch: Batch) -> None:
         """Take the statements of a batch in."""
         states = [self.fact(route) for route in batch.routes]
-        for number, start, _, count, total, low, high in batch.cells:
-            state = states[number]
-            if (
-                state is not None
-                and isinstance(state.facts, Cells)
-                and state.facts.merge((start, count, total, low, high))
-            ):
-                state.touch(start)
+        runs: list[list[Stated]] = [[] for _ in states]
+        for cell in batch.cells:
+            runs[cell[0]].append(cell)
+        for state, run in zip(states, runs, strict=True):
+            if run and state is not None and isinstance(state.facts, Cells):
+                state.touch(state.facts.take(run))
         for number, start, good, total in batch.deltas:
             state = states[number]
             if state is not None and isinstance(state.facts, Deltas):
                 state.facts.add(start, good, total)
-                state.touch(start)
+                state.touch([start])
 
     def fact(self, route: Route) -> FactState | None:
         """The facts of a route, made at its first sight; None where nobody reads it."""
@@ -163,6 +166,7 @@ class Image:
         for one in wanted:
             _attach(one, facts)
             readers[one.state] = readers.get(one.state, False) or one.tells_age
+            one.state.reshaped = True
         made = FactState(number, facts, [], [])
         for state, tells_age in readers.items():
             if isinstance(state.recount, FreshnessRecount):
@@ -180,16 +184,22 @@ class Image:
 
     def settle(self) -> dict[str, list[CountRow]]:
         """Recount everything touched; the changed rows of each series."""
-        changed = {}
+        states = self.series.values()
+        changed = self._settled([s for s in states if s.touched and not s.members])
+        wholes = [s for s in self._wholes if s.touched]  # what adds those up
+        return changed | self._settled(wholes) if wholes else changed
+
+    def _settled(self, states: Sequence[SeriesState]) -> dict[str, list[CountRow]]:
         resident_ms = self.resident_hour * HOUR
-        for key, state in self.series.items():
-            if state.touched:
-                if min(state.touched) * state.recount.step_ms < resident_ms:
-                    self._bring_back(state)
-                rows = state.settle()
-                if rows:
-                    changed[key] = rows
-        return changed
+        for state in states:
+            if min(state.touched) * state.recount.step_ms < resident_ms:
+                self._bring_back(state)
+        recounted = recount_all([state.task() for state in states])
+        return {
+            state.series.key: rows
+            for state, found in zip(states, recounted, strict=True)
+            if (rows := state.settle(*found))
+        }
 
     def _bring_back(self, state: SeriesState) -> None:
         """Evicted facts of the slots that are to be recounted come back first."""
@@ -206,4 +216,4 @@ def _attach(wanted: _Wanted, facts: Cells | Deltas) -> None:
         if isinstance(recount, RowsRecount) and isinstance(facts, Deltas):
             recount.routes.append(facts)
     elif isinstance(facts, Cells):
-        wanted.reading.routes[wanted.rank].append(facts)
+        wanted.reading.attach(wanted.rank, facts)

@@ -7,21 +7,15 @@ from slo.evaluation import Timing
 from slo.feeds import FeedReading
 from slo.ledger import SeriesLedger
 from slo.model import BUCKET_MS, HOUR, MINUTE, Counts, Series
-from slo.recount import (
-    AnyRecount,
-    FreshnessRecount,
-    Recounted,
-    SumRecount,
-    recount_of,
-)
+from slo.recount import AnyRecount, FreshnessRecount, SumRecount, recount_of
+from slo.runs import Shape, Task, shape_of
 from slo.saying import seen_last
+from slo.setting import Changed
 from slo.verdict import Alert, Verdict
 from streams.store import id_of
 
 CountRow = tuple[int, int, int, int, int]
-"""(start_ms, good, total, events good, events total); total -1: taken out again."""
-
-GONE = -1
+"""(start_ms, good, total, events good, events total); total 0: taken out again."""
 
 Fetch = Callable[[int, int], bytes | None]
 """(id of a route or series, page number) to the page as it is stored."""
@@ -70,7 +64,9 @@ class SeriesState:
         "moves",
         "number",
         "recount",
+        "reshaped",
         "series",
+        "shape",
         "touched",
         "unsaved",
         "verdict",
@@ -99,6 +95,8 @@ class SeriesState:
         self._timing: Timing | None = None
         self.number = -1  # its number in the screen
         self.moves: Moves | None = None  # where the screen hears of changes
+        self.shape: Shape | None = None
+        self.reshaped = True  # another route is read: look at the shape again
         self.touched: set[int] = set()
         self.judged_ms = 0
         self.clamped = 0
@@ -164,47 +162,37 @@ class SeriesState:
             range(begin // recount.step_ms, -(-self.judged_ms // recount.step_ms))
         )
 
-    def settle(self) -> list[CountRow]:
-        """Recount what was touched; the rows of the ledger that changed."""
-        changed: list[CountRow] = []
-        self.unsaved = True
-        recount, step = self.recount, self.recount.step_ms
-        touched = self.touched
-        for slot in sorted(touched) if len(touched) > 1 else touched:
-            row = self._put(slot * step, recount.recount(slot, self.judged_ms))
-            if row is not None:
-                changed.append(row)
+    def task(self) -> Task:
+        """What is to be recounted; nothing is touched any more afterwards."""
+        if self.reshaped:
+            self.shape, known = shape_of(self.recount), self._timing
+            self._timing = self._timing_now()
+            self.reshaped = False
+            if known != self._timing:
+                self.tell_span()
+        slots = sorted(self.touched)
         self.touched.clear()
-        self._tell(changed)
-        return changed
+        return Task(self.recount, self.shape, slots, self.judged_ms)
 
-    def _put(self, start_ms: int, found: Recounted | None) -> CountRow | None:
-        """What a slot comes to, into the ledger; None where it was so before."""
-        ledger = self.ledger
-        before = ledger.sums
-        if found is None:
-            if not ledger.remove(start_ms):
-                return None
-            row = (start_ms, 0, GONE, 0, 0)
-        else:
-            self.clamped += found.clamped
-            counts, events = found.counts, found.events
-            if not ledger.put(start_ms, counts, events):
-                return None
-            row = (start_ms, counts.good, counts.total, events.good, events.total)
+    def settle(self, rows: list[CountRow], clamped: int) -> list[CountRow]:
+        """Take in what was recounted; the rows of the ledger that changed."""
+        self.unsaved = True
+        self.clamped += clamped
+        changed = self.ledger.put_rows(rows)
+        found = changed.rows
+        if found:
+            self._tell(changed)
+            if self.whole is not None:
+                step = self.recount.step_ms
+                self.whole.touched.update(row[0] // step for row in found)
+        return found
+
+    def _tell(self, changed: Changed) -> None:
+        """Tell the screen what has changed in the ledger."""
         if self.moves is not None:
-            bad, total, buckets = ledger.sums
-            by = (bad - before[0], total - before[1], buckets - before[2])
-            self.moves.bucket(self.number, start_ms, by)
-        return row
-
-    def _tell(self, changed: list[CountRow]) -> None:
-        """Who adds it up recounts, and who screens it hears of it."""
-        if self.whole is not None:
-            step = self.recount.step_ms
-            self.whole.touched.update(row[0] // step for row in changed)
-        known, self._timing = self._timing, self._timing_now()
-        if changed or known != self._timing:
+            for (start, *_), move in changed.revised:
+                self.moves.bucket(self.number, start, move)
+            self.moves.fresh(self.number, changed.fresh)
             self.tell_span()
 
     def tell_span(self) -> None:
@@ -222,7 +210,7 @@ class SeriesState:
         """Put rows of the journal back; the row of the series is not in the store."""
         self.unsaved = True
         for start, good, total, events_good, events_total in rows:
-            if total == GONE:
+            if total <= 0:
                 self.ledger.remove(start)
             else:
                 self.ledger.put(
