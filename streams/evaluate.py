@@ -97,11 +97,10 @@ class Evaluator:
             self.store.place(self._placement)
             taken = self.store.take(self.partition, cluster_id, topic_id)
             self.saved_ms = taken.saved_ms
-            self._load(taken)
-            self._saving.begin(taken, clock_ms)
+            self._saving.begin(taken, clock_ms, self._load(taken))
             return taken.next
 
-    def _load(self, taken: Progress) -> None:
+    def _load(self, taken: Progress) -> Image:
         found = read_partition(self.plan, self.store, self._topics, taken, self._mine)
         self._frontier = found.frontier
         self._watch.begin(found.image.by_cluster, found.incidents)
@@ -109,6 +108,7 @@ class Evaluator:
         self._orphans = found.orphans
         self._reconciled = False
         self._image = found.image
+        return found.image
 
     def revoked(self) -> None:
         """Let the partition go; nothing is written, the store has it all."""
@@ -221,9 +221,13 @@ class Evaluator:
         for cluster in due:
             now = self._frontier.now(cluster)
             if now is not None:
-                self._grid[cluster] = now // BUCKET_MS
-                stale = self._stale[cluster] = self._silent(cluster, clock_ms)
-                moments[cluster] = Moment(now // BUCKET_MS * BUCKET_MS, stale)
+                silent = self._silent(cluster, clock_ms)
+                known = self._stale.get(cluster)
+                again = known is not None and bool(known) is bool(silent)
+                whole = self._grid_reached(cluster) or not again
+                self._grid[cluster], self._stale[cluster] = now // BUCKET_MS, silent
+                at_ms = now // BUCKET_MS * BUCKET_MS
+                moments[cluster] = Moment(at_ms, silent, whole)
         self._watch.evaluate(moments, told)
 
     def _silent(self, cluster: str, clock_ms: int) -> str:

@@ -80,6 +80,7 @@ class Image:
         self._fetch = fetch_fact
         self._wanted: dict[tuple[str, str], list[_Wanted]] = {}
         self._tag_sets: dict[tuple[str, str], int] = {}
+        self._ageing: dict[str, list[SeriesState]] = {}  # time alone changes these
         for series in plan.series:
             if mine(series.home):
                 members = [SeriesState(one, fetch_ledger) for one in series.members]
@@ -96,6 +97,8 @@ class Image:
     def _want(self, state: SeriesState) -> None:
         series = state.series
         self.series[series.key] = state
+        if isinstance(state.recount, FreshnessRecount):
+            self._ageing.setdefault(series.home, []).append(state)
         resource = series.facts_key
         if counts_rows(series):
             key = (resource, rows_signal(series))
@@ -179,7 +182,7 @@ class Image:
 
     def judge(self, cluster: str, now_ms: int) -> None:
         """The now of a cluster has moved."""
-        for state in self.by_cluster.get(cluster, ()):
+        for state in self._ageing.get(cluster, ()):
             state.judge_to(now_ms)
 
     def settle(self) -> dict[str, list[CountRow]]:

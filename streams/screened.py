@@ -1,14 +1,11 @@
 """The screen of a partition: kept in step with its series, asked at every tick."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from slo.evaluation import BAD_ENOUGH, Judge
 from slo.screen import Screen
 from slo.verdict import Outcome
 from streams.series import SeriesState
-
-FEW = 64
-"""As many series are judged at once, without asking the screen."""
 
 
 class Screened:
@@ -31,6 +28,35 @@ class Screened:
             self._tell(state)
         self._screen.fill([state.ledger for state in self._states])
 
+    def catch_up(self) -> None:
+        """Nobody asks: take in what changed, where that is much."""
+        self._screen.catch_up()
+
+    def unsettled(
+        self,
+        moments: Mapping[str, tuple[int, str, bool]],
+        asked: Mapping[str, Sequence[SeriesState]],
+    ) -> dict[str, list[SeriesState]]:
+        """Those of the series asked about that may have moved, by cluster in order.
+
+        `moments`, by cluster: at which moment of its now, which input gave no mark,
+        and whether it is asked about as a whole.
+        """
+        times = {
+            self._clusters[name]: (at_ms, bool(stale))
+            for name, (at_ms, stale, _) in moments.items()
+            if name in self._clusters
+        }
+        found: dict[str, list[SeriesState]] = {}
+        for number in self._screen.unsettled(times):
+            state = self._states[number]
+            found.setdefault(state.series.home, []).append(state)
+        for name, (_, _, whole) in moments.items():
+            if not whole and name in found:
+                mine = set(asked[name])
+                found[name] = [state for state in found[name] if state in mine]
+        return found
+
     def judged(self, state: SeriesState, judge: Judge, outcome: Outcome) -> None:
         """A series was judged, and told whatever there was to tell."""
         self._tell(state)
@@ -41,26 +67,6 @@ class Screened:
         alert = state.alert
         tier = self._tiers.get(alert.tier, -1)
         self._screen.tell(state.number, state.verdict, alert.level, tier)
-
-    def due(
-        self,
-        moments: Mapping[str, tuple[int, str]],
-        due: Mapping[str, Sequence[SeriesState]],
-    ) -> Iterable[tuple[str, Sequence[SeriesState]]]:
-        """Those of some series that may have moved, by cluster in their order."""
-        if sum(map(len, due.values())) <= FEW:
-            self._screen.catch_up()
-            return due.items()
-        asked = {
-            self._clusters[name]: (at_ms, bool(stale))
-            for name, (at_ms, stale) in moments.items()
-            if name in self._clusters
-        }
-        found: dict[str, list[SeriesState]] = {}
-        for number in self._screen.unsettled(asked):
-            state = self._states[number]
-            found.setdefault(state.series.home, []).append(state)
-        return found.items()
 
     def _assure(self, state: SeriesState, judge: Judge, outcome: Outcome) -> None:
         """A tier fires: find out for how long its guards will pass."""

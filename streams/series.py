@@ -56,6 +56,7 @@ class SeriesState:
         "alert",
         "clamped",
         "feeds",
+        "fresh",
         "history_page",
         "id",
         "judged_ms",
@@ -95,6 +96,7 @@ class SeriesState:
         self._timing: Timing | None = None
         self.number = -1  # its number in the screen
         self.moves: Moves | None = None  # where the screen hears of changes
+        self.fresh: set[SeriesState] | None = None  # who changed since it was judged
         self.shape: Shape | None = None
         self.reshaped = True  # another route is read: look at the shape again
         self.touched: set[int] = set()
@@ -146,8 +148,6 @@ class SeriesState:
 
     def judge_to(self, now_ms: int) -> None:
         """Time has gone on: buckets of freshness that ended by now are judged."""
-        for member in self.members:
-            member.judge_to(now_ms)
         recount = self.recount
         if not isinstance(recount, FreshnessRecount) or recount.first_ms is None:
             self.judged_ms = max(self.judged_ms, now_ms)
@@ -170,6 +170,8 @@ class SeriesState:
             self.reshaped = False
             if known != self._timing:
                 self.tell_span()
+                if self.fresh is not None:
+                    self.fresh.add(self)
         slots = sorted(self.touched)
         self.touched.clear()
         return Task(self.recount, self.shape, slots, self.judged_ms)
@@ -194,6 +196,10 @@ class SeriesState:
                 self.moves.bucket(self.number, start, move)
             self.moves.fresh(self.number, changed.fresh)
             self.tell_span()
+        if self.fresh is not None:
+            self.fresh.add(self)
+            if self.fresh is not None:
+                self.fresh.add(self)
 
     def tell_span(self) -> None:
         """Tell the screen where the data begins and ends, and how late it may be."""

@@ -13,7 +13,7 @@ from slo.notice import Burning, Notice
 from slo.policy import Policy
 from slo.tell import burning, page_notice, ticket_notice, withdrawn
 from slo.verdict import Alert, Incident, Status, Verdict, VerdictChange
-from streams.screened import FEW, Screened
+from streams.screened import Screened
 from streams.series import SeriesState
 from streams.store import Claimed
 from streams.verdicts import change_line
@@ -41,15 +41,21 @@ class Orphans(NamedTuple):
     tickets: Sequence[Notice]
 
 
+FEW = 64
+"""As many series are judged at once, without asking the screen."""
+
+
 class Moment(NamedTuple):
     """When the series of a cluster were last evaluated.
 
     `at_ms` lies on the grid of the cluster's now. `stale` names an input of ours that
-    gave no mark, "" where all did.
+    gave no mark, "" where all did. Not `whole`: the last time was the same moment, so
+    only what changed since can have moved.
     """
 
     at_ms: int
-    stale: str
+    stale: str = ""
+    whole: bool = True
 
 
 class Watch:
@@ -58,8 +64,11 @@ class Watch:
     A tick asks the screen which series may have moved, and their judges what they say.
     """
 
-    def __init__(self, series: Iterable[Series], policy: Policy) -> None:
+    def __init__(
+        self, series: Iterable[Series], policy: Policy, *, few: int = FEW
+    ) -> None:
         self.incidents: dict[str, Incident] = {}
+        self._few = few  # so many are judged without asking the screen
         everything = list(series)
         self._judges = {one.key: Judge(one, policy) for one in everything}
         self._groups = groups(everything)
@@ -67,6 +76,7 @@ class Watch:
         for key, members in self._groups.items():
             self._keys.setdefault(members[0].cluster.name, []).append(key)
         self._by_cluster: Mapping[str, Sequence[SeriesState]] = {}
+        self._fresh: dict[str, set[SeriesState]] = {}  # changed since the last moment
         self._moments: dict[str, Moment] = {}
         self._screened: Screened | None = None
 
@@ -78,6 +88,10 @@ class Watch:
         """Watch the series of another image, by cluster, with its open incidents."""
         self.incidents = {one.key: one for one in incidents}
         self._by_cluster = by_cluster
+        self._fresh = {cluster: set() for cluster in by_cluster}
+        for cluster, states in by_cluster.items():
+            for state in states:
+                state.fresh = self._fresh[cluster]
         self._moments = {}
         self._screened = None
 
@@ -96,12 +110,28 @@ class Watch:
         self, moments: Mapping[str, Moment]
     ) -> Iterable[tuple[str, Sequence[SeriesState]]]:
         """The series that have to be judged, by cluster in their order."""
-        due = {c: self._by_cluster.get(c, ()) for c in sorted(moments)}
+        due = {cluster: self._asked(cluster, moments) for cluster in sorted(moments)}
         if self._screened is None:
-            if sum(map(len, due.values())) <= FEW:
+            if sum(map(len, due.values())) <= self._few:
                 return due.items()
             self._screened = Screened(self._by_cluster, self._judges)
-        return self._screened.due(moments, due)
+        if sum(map(len, due.values())) <= self._few:
+            self._screened.catch_up()
+            return due.items()
+        return self._screened.unsettled(moments, due).items()
+
+    def _asked(
+        self, cluster: str, moments: Mapping[str, Moment]
+    ) -> Sequence[SeriesState]:
+        """The series of a cluster that a moment asks about."""
+        states, fresh = self._by_cluster.get(cluster, ()), self._fresh.get(cluster)
+        if fresh is None or moments[cluster].whole:
+            found = states
+        else:
+            found = [state for state in states if state in fresh]
+        if fresh:
+            fresh.clear()
+        return found
 
     def _judge(self, state: SeriesState, moment: Moment, told: Told) -> bool:
         """Judge one series; whether an incident may have to follow."""
@@ -128,7 +158,7 @@ class Watch:
         verdict at the next evaluation.
         """
         moment = self._moments.get(state.series.home)
-        at_ms, stale = moment or (now_ms, "")
+        at_ms, stale, _ = moment or Moment(now_ms)
         status = self.judge(state).status(state.ledger, state.timing, at_ms, stale)
         if moment is None or status.verdict is state.verdict:
             return status

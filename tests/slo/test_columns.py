@@ -3,6 +3,7 @@
 The reference is the judge, asked about everybody at every tick.
 """
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import pytest
@@ -10,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slo.alert import Step, step
-from slo.columns import NEVER, Moves, Rings, hot_slots, seen_share, stacked, whole
+from slo.certain import Limit
+from slo.columns import (
+    NEVER,
+    Moves,
+    Rings,
+    hot_slots,
+    seen_share,
+    shares,
+    stacked,
+    whole,
+)
 from slo.evaluation import Judge, Timing
 from slo.heat import SCANNED, hot_ms, hot_of
 from slo.ledger import SeriesLedger
@@ -187,6 +198,58 @@ def test_who_is_left_out_of_judging_has_stayed(fleet, policy, events):
         for cluster in moved:
             nows[cluster] += event.passes * SECOND
         several.tick({cluster: (nows[cluster], event.stale) for cluster in moved})
+
+
+told = st.lists(
+    st.tuples(
+        st.sampled_from(["good", "bad", "bad", "15%", "none"]),
+        st.integers(1, 12),
+        st.sampled_from([1, 1, 3]),  # slices to a tick
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@settings(max_examples=60)
+@given(objectives, st.sampled_from([compressed(DEFAULT, 12), DEFAULT]), told)
+def test_an_outage_told_slice_by_slice_is_judged_where_anything_turns(
+    series, policy, told
+):
+    step_, total = step_ms(series.slo), whole_of(series)
+    one = Watched(series, policy, Timing(step_, 0), {})
+    end = fill(one.ledger, series, T0 // step_ * step_, (400, "good"))
+    several = Fleet([one])
+    several.tick({0: (end, False)})
+    waited = 0
+    for word, length, to_a_tick in [*told, ("good", 40, 1)]:
+        for _ in range(length):
+            bad = {"good": 0, "bad": total, "15%": total * 15 // 100, "none": 0}[word]
+            if word != "none":
+                one.put(end, (total - bad, total, total - bad, total))
+            end, waited = end + step_, waited + 1
+            if waited >= to_a_tick:
+                several.tick({0: (end, False)})
+                waited = 0
+
+
+@given(
+    st.fractions(Fraction(1, 100_000), Fraction(1)),
+    st.integers(1, 10**15),
+    st.integers(-2, 2),
+    st.integers(1, 100),
+)
+def test_no_share_is_told_from_a_limit_that_it_may_equal(limit, total, off, seen):
+    bad = max(int(limit * total * 100 / seen) + off, 0)
+    share = whole([bad]) * shares([seen / 100]) / whole([total])
+    found = Limit([(limit.numerator, limit.denominator)])
+    exact = Fraction(bad * seen, total * 100) > limit
+    assert not (found.exceeded(slice(None), share)[0] and not exact)
+    assert not (found.kept(slice(None), share)[0] and exact)
+    far = shares([float(limit) * 1.0001, float(limit) * 0.9999])
+    twice = Limit([(limit.numerator, limit.denominator)] * 2)
+    assert twice.exceeded(slice(None), far).tolist() == [True, False]
+    assert twice.kept(slice(None), far).tolist() == [False, True]
 
 
 @settings(max_examples=300)
