@@ -9,10 +9,10 @@ from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import NamedTuple, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.registry import Collector
+from streams.exposition import metrics_app
+from streams.metrics import EngineCollector
 
 ALIVE = "/healthz"
 READY = "/readyz"
@@ -63,14 +63,12 @@ class Listener:
         self,
         host: str,
         port: int,
-        collector: Collector,
+        collector: EngineCollector,
         probes: Probes,
         token: str = "",
     ) -> None:
         self._address = (host, port)
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(collector)
-        self._metrics: WSGIApplication = make_wsgi_app(registry)
+        self._metrics = metrics_app(collector)
         self._probes = probes
         self._token = token
         self._server: WSGIServer | None = None

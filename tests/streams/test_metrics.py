@@ -29,7 +29,7 @@ from slo.model import (
     SliKind,
     Urgency,
 )
-from slo.policy import DEFAULT
+from slo.policy import DEFAULT, Policy
 from slo.resources import (
     Cluster,
     Engine,
@@ -83,19 +83,24 @@ SERIES = Series(
 OWN = SERIES.labels
 
 
-def view(ledger: SeriesLedger, age_ms: int | None = 90 * SECOND) -> SeriesView:
+def view(
+    ledger: SeriesLedger,
+    age_ms: int | None = 90 * SECOND,
+    series: Series = SERIES,
+    policy: Policy = DEFAULT,
+) -> SeriesView:
     status = evaluate(
-        SERIES,
+        series,
         ledger,
-        policy=DEFAULT,
+        policy=policy,
         timing=Timing(MINUTE, 3 * MINUTE),
         now_ms=NOW,
     )
     held = ledger.window(0, NOW).counts
     return SeriesView(
-        series=SERIES,
+        series=series,
         status=status,
-        alert=Alert(SERIES.key),
+        alert=Alert(series.key),
         first_known=Counts(ledger.known_good, ledger.known_good + ledger.known_bad),
         now_known=held,
         now_ms=NOW,

@@ -1,0 +1,118 @@
+"""What is exported of one series: which samples there are, and their values.
+
+A layout is worked out once for a policy. What it says of a series is a row of numbers
+in the order of its columns; collector and line writer both read that.
+"""
+
+from typing import NamedTuple
+
+from slo import names
+from slo.contract import METRICS, period
+from slo.model import SECOND, Series
+from slo.names import SERIES_LABELS, duration
+from slo.policy import Policy
+from slo.verdict import Verdict
+from streams.view import SeriesView
+
+Row = list[float | None]
+"""The values of a series, column by column; None: the metric says nothing here."""
+
+PERIOD = ("", "period")
+INFO = ("", "info")
+"""Extra labels that each series has of its own; see `Layout.own`."""
+
+_RESULTS = (("good",), ("bad",))
+_STATES = {verdict: names.STATE_VALUES[verdict.value] for verdict in Verdict}
+
+
+class Group(NamedTuple):
+    """The samples that a series has in one family, as columns [begin, end) of its row.
+
+    `extra` are the values of the labels after those of the series, column by column;
+    PERIOD or INFO alone where the series tells them.
+    """
+
+    name: str
+    begin: int
+    end: int
+    extra: tuple[tuple[str, ...], ...]
+
+
+class Layout:
+    """The columns of a policy, grouped by family in the order of the contract."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._windows = tuple(duration(window) for window in policy.windows_ms)
+        self._tiers = policy.tiers
+        windows = tuple((name,) for name in self._windows)
+        tiers = tuple((tier.name,) for tier in policy.tiers)
+        of_labels = {
+            (names.RESULT,): _RESULTS,
+            (names.WINDOW,): windows,
+            (names.TIER,): tiers,
+            (names.PERIOD,): (PERIOD,),
+            (): ((),),
+        }
+        self.groups: list[Group] = []
+        size = len(SERIES_LABELS)
+        begin = 0
+        for name, metric in METRICS.items():
+            if metric.labels[:size] == SERIES_LABELS:
+                extra = of_labels.get(metric.labels[size:], (INFO,))
+                if name == names.ALERT_STATE:
+                    extra = (*tiers, ("",))  # the verdict of the series has no tier
+                self.groups.append(Group(name, begin, begin + len(extra), extra))
+                begin += len(extra)
+
+    def own(self, series: Series, extra: tuple[str, ...]) -> tuple[str, ...]:
+        """The values of the labels after those of the series, where it tells them."""
+        if extra is PERIOD:
+            return (period(series.slo.period_ms),)
+        return _info(series) if extra is INFO else extra
+
+    def row(self, view: SeriesView) -> Row:
+        """The values of a series, in the order of the groups."""
+        slo, status, age = view.series.slo, view.status, view.source_age_ms
+        first, now, budget = view.first_known, view.now_known, status.budget
+        found = [status.windows[name] for name in self._windows]
+        seen = status.observed
+        length = slo.period_ms / SECOND
+        left = max(budget.remaining_ratio, 0.0) * length
+        states = {one.tier: _STATES[one.verdict] for one in status.tiers}
+        hot = status.hot_ms
+        tiers = self._tiers
+        return [
+            *(first.good, first.bad),
+            *(now.good - first.good, now.bad - first.bad),
+            *[one.good / one.total if one.total else None for one in found],
+            *[one.burn if seen else None for one in found],
+            *(float(slo.target), length),
+            # of what was never observed no budget: it is not whole
+            *((budget.remaining_ratio if seen else None),),
+            *((budget.remaining_ms / SECOND if seen else None),),
+            *((budget.spent_ratio if seen else None),),
+            *[left / one.burn if one.burn > 0 else None for one in found],
+            *[float(tier.factor(slo.period_ms)) for tier in tiers],
+            *[states.get(tier.name, _STATES[Verdict.UNKNOWN]) for tier in tiers],
+            _STATES[status.verdict],
+            # pages alone need hot time
+            *[hot[t.name] / SECOND if t.name in hot else None for t in tiers],
+            status.hot_floor_ms / SECOND,
+            *[one.bad_events for one in found],
+            *[one.expected_events for one in found],
+            *(slo.min_bad, slo.min_total, status.coverage),
+            *[one.coverage for one in found],
+            *((None if age is None else age / SECOND), view.now_ms / SECOND),
+            *(view.revisions, 1),
+        ]
+
+
+def _info(series: Series) -> tuple[str, ...]:
+    slo, cluster = series.slo, series.cluster
+    return (
+        slo.labels.get("team") or cluster.labels.get("team", ""),
+        slo.labels.get("owner") or slo.annotations.get("owner", ""),
+        slo.indicator.kind.value,
+        slo.annotations.get("runbook", ""),
+        slo.revision,
+    )
