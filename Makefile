@@ -45,6 +45,10 @@ fuzz: $(dev) ## mutated payloads of every format against an independent check; P
 flood: $(dev) ## a million names, labels and dates that nobody asked for: memory, refusals, real SLOs
 	@$(python) -m tests.flood --values $(or $(VALUES),1000000)
 
+.PHONY: shuffle
+shuffle: $(dev) ## the same records in other orders, batches and partitions: the same ledger; SHUFFLES=5 SEED=1
+	@$(python) -m tests.shuffle --shuffles $(or $(SHUFFLES),5) --seed $(or $(SEED),1)
+
 .PHONY: bench
 bench: $(dev) ## the speed of each stage beside what others do; BENCH_OUT=file, BENCH_ONLY=stage1,latency
 	@$(python) -m tests.ground.provide

@@ -12,6 +12,10 @@ SCHEMA_VERSION: Final = 1
 MAX_BATCH_BYTES: Final = 512 * 1024
 
 
+WHOLE: Final = ""
+"""Where a flush names its inputs in several batches: how many there are in all."""
+
+
 class Route(msgspec.Struct, frozen=True, array_like=True):
     """Whose statements these are: the identity of a cell without its time.
 
@@ -49,7 +53,11 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """One flush of one ingest worker for one observations partition."""
+    """One flush of one ingest worker for one observations partition, or a part of it.
+
+    `inputs` is empty where another batch of the flush names them; where several do,
+    each says under WHOLE how many there are.
+    """
 
     version: int
     worker: str

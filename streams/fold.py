@@ -264,10 +264,11 @@ class Fold:
         for track in self._holding:
             track.flush()
         self._holding.clear()
+        parts = frame.parts()
         flushed = [
             (partition, payload)
             for partition, pages in enumerate(self._pages)
-            for payload in pages.flush(frame)
+            for payload in pages.flush(parts)
         ]
         self._sweep(frame.flushed_ms)
         return flushed

@@ -13,7 +13,7 @@ import msgspec
 from slo.model import DAY, SECOND
 from slo.names import duration
 from slo.plan import Plan
-from streams.batch import Batch
+from streams.batch import WHOLE, Batch
 from streams.topics import Topics
 
 STALE_AFTER_MS = 5 * SECOND
@@ -50,6 +50,7 @@ class Frontier:
         "_clock_ms",
         "_heard",
         "_inputs",
+        "_named",
         "_nows",
         "_of_cluster",
         "_since",
@@ -69,6 +70,7 @@ class Frontier:
         self._times: dict[Input, int] = {}
         self._heard: dict[Input, int] = {}
         self._inputs: dict[str, int] = {}
+        self._named: dict[str, tuple[int, dict[str, int]]] = {}  # by worker
         self._of_cluster: dict[str, list[Input]] = {cluster: [] for cluster in clusters}
         self._nows: dict[str, int] = {}
         self._since: int | None = None  # from when on marks are missed
@@ -83,13 +85,29 @@ class Frontier:
 
     def advance(self, batch: Batch) -> None:
         """Take the marks of a batch in."""
-        if batch.inputs != self._inputs:
-            self._inputs = dict(batch.inputs)
+        inputs = self._whole(batch)
+        if inputs and inputs != self._inputs:
+            self._inputs = dict(inputs)
             self._match()
         for mark in batch.marks:
             key = (mark.topic, mark.partition)
             if mark.time_ms > self._times.get(key, -1):
                 self._times[key] = mark.time_ms
+
+    def _whole(self, batch: Batch) -> Mapping[str, int]:
+        """All inputs, once a flush has named them all; before that none."""
+        total = batch.inputs.get(WHOLE)
+        if total is None:
+            return batch.inputs
+        flushed_ms, named = self._named.get(batch.worker, (-1, {}))
+        if flushed_ms != batch.flushed_ms:
+            named = {}
+        named |= batch.inputs
+        self._named[batch.worker] = (batch.flushed_ms, named)
+        if len(named) <= total:  # WHOLE is one of them
+            return {}
+        del self._named[batch.worker]
+        return {name: count for name, count in named.items() if name != WHOLE}
 
     def settle(self) -> list[str]:
         """Move every cluster's now; the clusters whose now moved."""

@@ -4,16 +4,19 @@ Encoding a cell costs less than keeping it until the flush. So a batch grows as 
 it is sealed with its frame (worker, marks, inputs) when it is handed over.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from streams.batch import MAX_BATCH_BYTES, SCHEMA_VERSION, Delta, Mark
+from streams.batch import MAX_BATCH_BYTES, SCHEMA_VERSION, WHOLE, Delta, Mark
 
 MARGIN_BYTES: Final = 96 * 1024
 """What may be added between two looks at a page's size: PIECE statements, each with a
 short route of its own, or one long route."""
+
+MAX_FRAME_BYTES: Final = MAX_BATCH_BYTES // 2
+"""A larger frame gets batches of its own."""
 
 PIECE: Final = 250
 SHORT_ROUTE_BYTES: Final = 300
@@ -38,8 +41,53 @@ class Frame(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """The bytes that it takes at most."""
-        names = [self.worker, *self.inputs, *(mark.topic for mark in self.marks)]
-        return sum(len(name.encode()) + 32 for name in names)
+        names = [*self.inputs, *(mark.topic for mark in self.marks)]
+        return _size(self.worker) + sum(map(_size, names))
+
+    def parts(self) -> "list[Frame]":
+        """Itself, where it leaves room for statements.
+
+        Else one that says nothing, for the statements, and after it batches of inputs,
+        each with how many there are in all, and batches of marks: a cluster may have
+        ten thousand tables with a topic each.
+        """
+        if self.size <= MAX_FRAME_BYTES:
+            return [self]
+        bare = msgspec.structs.replace(self, marks=(), inputs={})
+        whole = {WHOLE: len(self.inputs)}
+        return [
+            bare,
+            *(
+                msgspec.structs.replace(bare, inputs=whole | dict(some))
+                for some in _chunks(self.inputs.items(), lambda one: _size(one[0]))
+            ),
+            *(
+                msgspec.structs.replace(bare, marks=some)
+                for some in _chunks(self.marks, lambda one: _size(one.topic))
+            ),
+        ]
+
+
+def _size(name: str) -> int:
+    return 3 * len(name) + 32
+
+
+Some = TypeVar("Some")
+
+
+def _chunks(
+    several: Iterable[Some], size: Callable[[Some], int]
+) -> Iterator[list[Some]]:
+    """As many at once as fit a frame."""
+    chunk: list[Some] = []
+    room = MAX_FRAME_BYTES
+    for one in several:
+        if chunk and size(one) > room:
+            yield chunk
+            chunk, room = [], MAX_FRAME_BYTES
+        chunk.append(one)
+        room -= size(one)
+    yield chunk
 
 
 class _Sealed(msgspec.Struct, array_like=True):
@@ -98,8 +146,9 @@ class Pages:
     """The pages of one output partition since the last flush.
 
     Where a flush needs several, they are open side by side, each for its share of the
-    routes: so that a route need not be written into every one of them. `era` is
-    `Fold.era`.
+    routes: so that a route need not be written into every one of them. A flush begins
+    with as many as the last one needed, and doubles them where as many are full. `era`
+    is `Fold.era`.
     """
 
     def __init__(self) -> None:
@@ -116,7 +165,7 @@ class Pages:
 
     def make_room(self) -> None:
         """Begin anew where a page is full."""
-        for share, page in enumerate(self.shares):
+        for share, page in list(enumerate(self.shares)):
             if page.size > self._room:
                 self._turn(share)
 
@@ -124,17 +173,21 @@ class Pages:
         self.shares[share].open = False
         self._full.append(self.shares[share])
         self.shares[share] = page = Page()
+        if len(self._full) >= len(self.shares) < MAX_PAGES:
+            self.shares += [Page() for _ in self.shares]
         return page
 
-    def flush(self, frame: Frame) -> list[bytes]:
-        """At least one encoded batch.
+    def flush(self, parts: Sequence[Frame]) -> list[bytes]:
+        """At least one encoded batch; `parts` are those of the flush's frame.
 
-        Where there are several, the last alone carries the marks: before it is read,
+        Where there are several, the last alone carry the marks: before they are read,
         not everything up to them is.
         """
+        frame = parts[0]
         pages = self._full + [page for page in self.shares if page.size] or [Page()]
         payloads = [page.sealed(frame, ()) for page in pages[:-1]]
         payloads.append(pages[-1].sealed(frame, frame.marks))
+        payloads += [Page().sealed(part, part.marks) for part in parts[1:]]
         size = sum(page.size for page in pages)
         self._room = max(MAX_BATCH_BYTES - MARGIN_BYTES - frame.size, MARGIN_BYTES)
         self._begin(min(1 + size // self._room, MAX_PAGES))
