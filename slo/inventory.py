@@ -7,7 +7,12 @@ from slo.faults import Node
 from slo.model import (
     Place,
 )
-from slo.names import CLOUDWATCH_TOPIC, DATADOG_TOPIC
+from slo.names import (
+    CLOUDWATCH_TOPIC,
+    DATADOG_TOPIC,
+    DEAD_LETTER_TOPIC,
+    OBSERVATIONS_TOPIC,
+)
 from slo.reading import Fields, Findings
 from slo.resources import (
     Cluster,
@@ -146,8 +151,13 @@ def _resource_names(fields: Fields, key: str) -> list[tuple[str, Place]]:
 
 def _refuse_other_topics(fields: Fields, prefixes: list[tuple[str, Place]]) -> None:
     for prefix, place in prefixes:
+        reason = ""
         if prefix in (CLOUDWATCH_TOPIC, DATADOG_TOPIC):
             reason = f"{prefix} is the topic of another source"
+        for own in (OBSERVATIONS_TOPIC, DEAD_LETTER_TOPIC):
+            if f"{own}.".startswith(f"{prefix}."):
+                reason = f"{own}, which dbslo itself writes, would be read as its rows"
+        if reason:
             remedy = "Write the connector's topic.prefix, and choose another there"
             fields.findings.fault(place, fields.key("cdc_prefixes"), reason, remedy)
 

@@ -36,13 +36,21 @@ class Findings:
         self.warnings.append(Fault(place, key, reason, remedy))
 
 
+MOST_NAMED = 20
+"""As many names are listed: a fleet has hundreds, and one is being looked for."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`Did you mean x?`, or what is known where nothing comes near."""
     words = sorted(set(known))
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]}?"
-    return f"Known: {', '.join(words)}" if words else "Remove it"
+    if not words:
+        return "Remove it"
+    more = len(words) - MOST_NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    return f"Known: {', '.join(words[:MOST_NAMED])}{rest}"
 
 
 def kind_of(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slo.reading import Findings
+from slo.reading import Findings, nearest
 from slo.resources import (
     Engine,
     Inventory,
@@ -105,6 +105,8 @@ REFUSED = {
         "[returns]", "[orders-cdc]", "clusters[1].cdc_prefixes", "cdc name orders-cdc is taken", "one name"),
     "a connector is not called like a topic of another source": (
         "[returns]", "[cloudwatch]", "clusters[1].cdc_prefixes", "topic of another source", "topic.prefix"),
+    "a connector's prefix does not take in our own topics": (
+        "[returns]", "[dbslo]", "clusters[1].cdc_prefixes", "dbslo itself writes", "topic.prefix"),
     "a cluster is a mapping": (
         "- name: returns\n  engine: postgres\n  labels: {env: prod, team: ship}\n  instances: [returns-1]\n  cdc_prefixes: [returns]\n", "- returns\n", "clusters[1]", "must be a mapping", "key: value"),
     "a tag has a key and a value": (
@@ -194,3 +196,11 @@ def test_a_misspelt_list_of_instances_is_one_fault() -> None:
         "clusters: [{name: a, engine: mysql, labels: {env: x}, instnaces: [a-1]}]"
     )
     assert [fault.key for fault in findings.faults] == ["clusters[0].instnaces"]
+
+
+def test_of_many_known_names_a_few_are_listed():
+    said = nearest("zzz", [f"database-{n:03d}" for n in range(500)])
+
+    assert said.startswith("Known: database-000, ")
+    assert said.endswith(" and 480 more")
+    assert len(said) < 400
