@@ -17,21 +17,20 @@ from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from slo.model import SECOND
-from streams.kafka import SESSION_MS, Connection, WorkerStoppedError, log
+from streams.kafka import Connection, WorkerStoppedError, log
 from streams.runtimes.chain import Chain
 from streams.runtimes.evaluating import Evaluating
 from streams.runtimes.partitions import Due, Partitions, ReloadedError
 from streams.runtimes.patience import StoreAwayError
 from streams.runtimes.security import security
-from streams.runtimes.settings import EvaluateSettings
+from streams.runtimes.settings import faust_settings
 
 READ_COMMITTED = "read_committed"
 FETCH_WAIT_MS = 100
 """A seek waits for the fetch that is under way: not for the driver's 1.5 s."""
-MAX_FETCH_BYTES = 4 * 1024 * 1024
 TICK_SECONDS = 1.0
 LOOK_SECONDS = 0.05
+UNDER_WAY = -1
 STOP_SECONDS = 15.0
 
 
@@ -78,12 +77,16 @@ class _Consumer(driver.Consumer):
     Faust's recovery ends in `perform_seek`, which goes to the group's offsets, after
     any seek of ours. A message carries the number of seeks before it was fetched, and
     the offset that it was fetched after: a record that is left out on its way to the
-    agent is missed there.
+    agent is missed there. Messages are made of a fetch one by one, while the agent may
+    seek already: the number is that of their fetch.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seeks = 0
         self.waits = False
+        self._fetched_seeks = 0
+        self._sought: dict[TP, int] = {}
+        self._seeking = asyncio.Lock()
         self._chain: Chain[TP] = Chain()
         super().__init__(*args, **kwargs)
 
@@ -101,17 +104,24 @@ class _Consumer(driver.Consumer):
             self._partitions.revoked(tp.partition)
 
     async def perform_seek(self) -> None:
-        """Seek every partition to where its store stopped, and see that it is there."""
+        """Seek every partition to where its store stopped, and see that it is there.
+
+        One seek at a time: of two at once the earlier might end last, at offsets that
+        are no longer the store's.
+        """
         self.seeks += 1
-        starts = await self._starts()
-        if not starts:
-            return
+        async with self._seeking:
+            starts = await self._starts()
+            if starts:
+                await self._seek_to(starts)
+
+    async def _seek_to(self, starts: dict[TP, int]) -> None:
         found = await cast(_Thread, self._thread).seek_all(starts)
         if found != starts:
             raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
         self._chain.begin(starts)
         self._committed_offset.update(starts)
-        self._read_offset.update({tp: offset or None for tp, offset in starts.items()})
+        self._sought = starts
 
     async def _starts(self) -> dict[TP, int]:
         """Where the store stopped; while it does not answer, what waits, waits in Kafka.
@@ -135,19 +145,35 @@ class _Consumer(driver.Consumer):
         self,
         timeout: float,  # noqa: ASYNC109 - the driver's own
     ) -> tuple[Any, Any]:
-        """What was fetched; where a seek came between, it is fetched again."""
-        seeks = self.seeks
+        """What was fetched; where a seek came between, it is fetched again.
+
+        While one is under way it may be fetched from before it, or after.
+        """
+        seeks = UNDER_WAY if self._seeking.locked() else self.seeks
         records, active = await super()._wait_next_records(timeout)
         if records and seeks != self.seeks:
             await self.perform_seek()
             return {}, active
+        if seeks != self._fetched_seeks:
+            self._fetched_seeks = seeks
+            self._forget_read()
         found = (records or {}).items()
         self._chain.fetched({tp: [one.offset for one in some] for tp, some in found})
         return records, active
 
+    def _forget_read(self) -> None:
+        """Let the driver take what it has read before; it would leave that out.
+
+        Not before the first fetch after a seek: until then it notes what it still
+        hands on of the last one.
+        """
+        starts = self._sought.items()
+        self._read_offset.update({tp: offset or None for tp, offset in starts})
+
     def _to_message(self, tp: TP, record: Any) -> Any:
         message: Any = super()._to_message(tp, record)
-        message.seeks, message.after = self.seeks, self._chain.after(tp, record.offset)
+        message.seeks = self._fetched_seeks
+        message.after = self._chain.after(tp, record.offset)
         return message
 
 
@@ -192,7 +218,8 @@ class FaustWorker(Evaluating):
 
     def _app(self, folder: str) -> Any:
         own = self._settings
-        app = faust.App(**_settings(own, folder))
+        who = _credentials(own.connection)
+        app = faust.App(**faust_settings(own, folder), broker_credentials=who)
         transport = _Transport(app.conf.broker_consumer, app)
         transport.partitions = self.partitions
         app.transport = transport
@@ -255,27 +282,6 @@ class FaustWorker(Evaluating):
             for tp in consumer.assignment()
             if not partitions.lost(tp.partition) and (end := consumer.highwater(tp))
         }
-
-
-def _settings(own: EvaluateSettings, folder: str) -> dict[str, Any]:
-    return {
-        "id": own.group,
-        "broker": [
-            f"kafka://{at.strip()}" for at in own.connection.bootstrap.split(",")
-        ],
-        "broker_credentials": _credentials(own.connection),
-        "broker_session_timeout": SESSION_MS / SECOND,
-        "broker_heartbeat_interval": 2.0,
-        "broker_client_id": f"{own.group}-{own.slot}",
-        "consumer_auto_offset_reset": "none",
-        "consumer_max_fetch_size": MAX_FETCH_BYTES,
-        "processing_guarantee": "at_least_once",
-        "stream_wait_empty": False,
-        "topic_allow_declare": False,
-        "topic_disable_leader": True,
-        "web_enabled": False,
-        "datadir": folder,
-    }
 
 
 def _credentials(connection: Connection) -> Any:

@@ -124,12 +124,13 @@ class Partitions:
         return partition not in self._next
 
     def begin(self, partition: int, earliest: int) -> int:
-        """Take a partition over; where to read it from, whose log begins at `earliest`.
+        """Where to read a partition from, whose log begins at `earliest`.
 
-        A store that is new begins where the log does. Raises WorkerStoppedError where
-        records that the store waits for have expired.
+        It is taken over unless it is held: its image may take its time to load. A store
+        that is new begins where the log does. Raises WorkerStoppedError where records
+        that the store waits for have expired.
         """
-        start = self.assigned(partition)
+        start = self.back(partition)
         if 0 < start < earliest:
             raise WorkerStoppedError(expired(partition, start))
         self._next[partition] = start or earliest

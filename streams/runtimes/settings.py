@@ -1,14 +1,19 @@
 """How workers run: where Kafka is, who they are, which topics are ours."""
 
+from typing import Any, Final
+
 import msgspec
 
+from slo.model import SECOND
 from slo.names import (
     DEAD_LETTER_TOPIC,
     EVALUATE_GROUP,
     INGEST_GROUP,
     OBSERVATIONS_TOPIC,
 )
-from streams.kafka import Connection
+from streams.kafka import SESSION_MS, Connection
+
+MAX_FETCH_BYTES: Final = 4 * 1024 * 1024
 
 FAR_BEHIND = 100_000
 """Messages of lag that make a catch-up: nobody waits for the newest record then, and
@@ -39,3 +44,24 @@ class EvaluateSettings(msgspec.Struct, frozen=True):
     slot: str = "0"
     group: str = EVALUATE_GROUP
     observations: str = OBSERVATIONS_TOPIC
+
+
+def faust_settings(own: EvaluateSettings, folder: str) -> dict[str, Any]:
+    """The same for Faust's application, but for who we are."""
+    return {
+        "id": own.group,
+        "broker": [
+            f"kafka://{at.strip()}" for at in own.connection.bootstrap.split(",")
+        ],
+        "broker_session_timeout": SESSION_MS / SECOND,
+        "broker_heartbeat_interval": 2.0,
+        "broker_client_id": f"{own.group}-{own.slot}",
+        "consumer_auto_offset_reset": "none",
+        "consumer_max_fetch_size": MAX_FETCH_BYTES,
+        "processing_guarantee": "at_least_once",
+        "stream_wait_empty": False,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "datadir": folder,
+    }

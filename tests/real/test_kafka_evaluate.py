@@ -239,6 +239,22 @@ def test_another_worker_that_took_the_partition_sends_us_back_to_the_store(stage
     assert stage.lag() == [(0, 1, 1), (1, 1, 1)]
 
 
+def test_a_seek_in_the_midst_of_a_backlog_is_made_once_and_leaves_nothing_out(
+    stage, caplog
+):
+    """What was fetched before it is passed over, not taken for a record that is lost."""
+    stage.write([told(minute % 90) for minute in range(900)])
+    with stage.running():
+        for enough in (1, 200, 400, 600):
+            stage.read(enough)
+            stage.store.take(0)
+        stage.read(900)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line for line in said if "is missing" in line] == []
+    assert sum("is loaded again" in line for line in said) <= 4
+    assert stage.lag() == [(minute, 1, 1) for minute in range(90)]
+
+
 @pytest.mark.parametrize("fate", ["before", "after"])
 def test_a_store_that_fails_around_a_commit_changes_nothing(stage, fate):
     """Whether the commit came through nobody knows until it is read back."""
