@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -14,10 +13,15 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from slo.names import OBSERVATIONS_TOPIC
 from tests.chaos import fleet
+from tests.chaos.sleeper import Sleeper
 from tests.chaos.stage import Slot, Stage
 from tests.chaos.watching import Watch, clock, until
 
 SETTLED_S = 60
+CHECKPOINT_AGE = "dbslo_checkpoint_age_seconds"
+AWAY_S = 75.0
+"""Longer than the minute after which dbslo says that it is blind."""
+
 ASLEEP_S = 14.0
 """Longer than a session (8 s) and a transaction (10 s) may last."""
 
@@ -34,6 +38,7 @@ class Happened(NamedTuple):
     stall_ms: int
     kills: int = 0
     inside: int = 0
+    alone: bool = True  # nothing else happened meanwhile
 
 
 class Faults:
@@ -47,12 +52,20 @@ class Faults:
         say: Callable[[str], None],
     ) -> None:
         self.happened: list[Happened] = []
+        self.paused_s = 0.0
+        self.back_ms = 0
+        self.caught_up_ms = 0
         self._stage = stage
         self._watch = watch
         self._chosen = chosen
         self._say = say
-        self._admin = AdminClient({"bootstrap.servers": stage.kafka.bootstrap})
+        self._admin = self._asker()
         self._extra = 2
+        self._sleeper: Sleeper | None = None
+
+    def _asker(self) -> AdminClient:
+        bootstrap = self._stage.kafka.bootstrap
+        return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     # -- workers that are killed -------------------------------------------------------
 
@@ -85,7 +98,8 @@ class Faults:
 
     def _victim(self, stage: str) -> Slot:
         slots = [s for s in self._stage.supervisor.of(stage) if s.alive]
-        return self._chosen.choice(slots)
+        asleep = self._sleeper.pid if self._sleeper else 0
+        return self._chosen.choice([s for s in slots if s.process.pid != asleep])
 
     def _stop_inside(self, slot: Slot, tries: int = 100) -> bool:
         for _ in range(tries):
@@ -112,7 +126,8 @@ class Faults:
         try:
             stable = self._ends(IsolationLevel.READ_COMMITTED)
             ends = self._ends(IsolationLevel.READ_UNCOMMITTED)
-        except KafkaException:
+        except (KafkaException, TimeoutError):
+            self._admin = self._asker()
             return set()
         return {(n, at) for n, at in stable.items() if at < ends[n]}
 
@@ -143,61 +158,11 @@ class Faults:
         self._say(f"{slot.name} was taken over after {(taken_ms or 0) - at_ms} ms")
         self._settled(f"{slot.name} slept{where} and woke", clock())
 
-    def sleeping_sender(self, key: str, seconds: float = 90) -> threading.Thread:
-        """A sender stands still between a trigger and its mark.
-
-        It wakes when another has taken its lease, told PagerDuty again and at last
-        resolved, or when time is up. The fault happens when the key triggers.
-        """
-        stopped: list[tuple[int, int]] = []
-        pager = self._stage.pager
-
-        def heard(_: object) -> None:
-            event = pager.events[-1]
-            if stopped or event["dedup_key"] != key:
-                return
-            if event["event_action"] == "trigger" and (pid := self._owner(key)):
-                os.kill(pid, signal.SIGSTOP)
-                stopped.append((pid, clock()))
-
-        def resolved() -> bool:
-            found = [i for i in pager.incidents if i["dedup_key"] == key]
-            return any(i["status"] == "resolved" for i in found)
-
-        def wait() -> None:
-            try:
-                until("a sender has triggered", lambda: stopped, 600)
-            except TimeoutError:
-                return
-            pid, at_ms = stopped[0]
-            self._say(f"a sender ({pid}) stands still after its trigger")
-            try:
-                until("another sender has resolved", resolved, seconds)
-            except TimeoutError:
-                self._say("it wakes before anybody resolved")
-            slept_ms = clock() - at_ms
-            os.kill(pid, signal.SIGCONT)
-            what = f"a sender slept {slept_ms / 1_000:.0f} s between trigger and mark"
-            self._note(Happened(what, at_ms, 0))
-
-        pager.heard = heard
-        thread = threading.Thread(target=wait, daemon=True)
-        thread.start()
-        return thread
-
-    def _owner(self, key: str) -> int:
-        """The process that holds the lease of a key; 0 where nobody does any more."""
-        dsn = self._stage.postgres.dsn(self._stage.database)
-        try:
-            with psycopg.connect(dsn) as connection:
-                row = connection.execute(
-                    "SELECT owner FROM outbox WHERE key = %s", (key,)
-                ).fetchone()
-        except psycopg.Error:
-            return 0
-        pid = int(row[0].rpartition("-")[2] or 0) if row and row[0] else 0
-        pids = [s.process.pid for s in self._stage.supervisor.of("evaluate")]
-        return pid if pid in pids else 0
+    def sleeping_sender(self, key: str) -> Sleeper:
+        """A sender stands still between the next trigger of a key and its mark."""
+        self._sleeper = Sleeper(self._stage, key, self._say)
+        self._sleeper.start()
+        return self._sleeper
 
     # -- servers and wires ---------------------------------------------------------------
 
@@ -218,6 +183,28 @@ class Faults:
         process.stop(signal.SIGQUIT)
         self._stage.postgres.start()
         self._settled("PostgreSQL restart (immediate)", at_ms)
+
+    def store_away(self, seconds: float) -> None:
+        """PostgreSQL is shut down for longer than anybody waits in silence.
+
+        `paused_s` is then what a worker's /metrics said of it shortly before it ended.
+        """
+        at_ms = clock()
+        self._stage.postgres.stop()
+        time.sleep(max(0.0, seconds - (clock() - at_ms) / 1_000))
+        self.paused_s = max(
+            (
+                slot.metric(CHECKPOINT_AGE)
+                for slot in self._stage.supervisor.of("evaluate")
+            ),
+            default=0.0,
+        )
+        self._say(f"the metrics say that nothing was saved for {self.paused_s:.0f} s")
+        self.back_ms = clock()
+        self._stage.postgres.start()
+        self._settled(f"the store was away for {seconds:g} s", at_ms)
+        self.caught_up_ms = self._watch.passes(self.back_ms, SETTLED_S)
+        self._say(f"caught up {self.caught_up_ms} ms after it was started again")
 
     def backend_kill(self) -> None:
         """SIGKILL of one backend: PostgreSQL ends all of them and recovers."""
@@ -268,8 +255,9 @@ class Faults:
         group = f"dbslo-{stage}"
         try:
             asked = self._admin.describe_consumer_groups([group])
-            members = asked[group].result(10).members
-        except KafkaException:
+            members = asked[group].result(5).members
+        except (KafkaException, TimeoutError):
+            self._admin = self._asker()  # after a restart the old one waits for long
             return False
         if stage == "evaluate" and self._stage.runtime == "faust":
             return len(members) >= wanted
@@ -286,15 +274,17 @@ class Faults:
         except TimeoutError:
             stall_ms = clock() - at_ms
             self._say(f"{what}: STILL NOT COUNTED after {stall_ms} ms")
-        self._note(Happened(what, at_ms, stall_ms, kills, inside))
+        alone = not (self._sleeper and self._sleeper.slept(at_ms, at_ms + stall_ms))
+        self._note(Happened(what, at_ms, stall_ms, kills, inside, alone))
         alive = self._stage.supervisor.slots
         until("every worker is alive", lambda: all(s.alive for s in alive), 30)
         time.sleep(0.3 + 0.9 * self._chosen.random())
 
     def _note(self, happened: Happened) -> None:
         self.happened.append(happened)
-        inside = ", inside a transaction" if happened.inside else ""
-        self._say(f"{happened.what}: {happened.stall_ms} ms{inside}")
+        more = ", inside a transaction" if happened.inside else ""
+        more += "" if happened.alone else ", while a sender slept"
+        self._say(f"{happened.what}: {happened.stall_ms} ms{more}")
 
 
 Step = Callable[[Faults], None]
@@ -331,3 +321,9 @@ def brief(chosen: random.Random) -> Iterator[Step]:
     ]
     chosen.shuffle(steps)
     yield from steps
+
+
+def away(chosen: random.Random) -> Iterator[Step]:
+    """The store alone, for longer than a minute."""
+    yield lambda _: time.sleep(10)
+    yield lambda f: f.store_away(AWAY_S)

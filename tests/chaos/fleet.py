@@ -16,6 +16,9 @@ PARTITIONS = 4
 RAW_PARTITIONS = 4
 ENV = "chaos"
 SERVICE = "databases"
+BLIND = f"dbslo/{ENV}/dbslo/blind"
+"""The key under which dbslo says that it does not see."""
+
 MINUTE = 60_000
 
 FLEET: list[dict[str, Any]] = [

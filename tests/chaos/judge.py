@@ -178,12 +178,12 @@ def dead_letters(stage: Stage, wanted: Answer) -> Check:
 
 def pages(stage: Stage, wanted: Answer, outages: Iterable[str]) -> list[Check]:
     """One incident for each outage, as PagerDuty counts; none left open."""
-    incidents = stage.pager.incidents
+    incidents = [i for i in stage.pager.incidents if i["dedup_key"] != fleet.BLIND]
     found = Counter(incident["dedup_key"] for incident in incidents)
     expected = Counter(map(fleet.key_of, outages))
     triggers = sum(incident["triggers"] for incident in incidents)
     told = f"{dict(found)}, {triggers} triggers, {len(stage.pager.events)} events"
-    still = [i["dedup_key"] for i in incidents if i["status"] != "resolved"]
+    still = [i["dedup_key"] for i in stage.pager.incidents if i["status"] != "resolved"]
     return [
         Check("one incident for each outage, no second one", found == expected, told),
         Check(
@@ -197,7 +197,7 @@ def faults(happened: Sequence[Happened], size: Bounds, on_ms: int) -> list[Check
     """How much was done, while records came, and what it cost."""
     done = sum(one.kills for one in happened if one.at_ms <= on_ms)
     open_ = sum(one.inside for one in happened)
-    stalls = [one.stall_ms for one in happened if one.kills]
+    stalls = [one.stall_ms for one in happened if one.kills and one.alone]
     longest = max(stalls, default=0)
     told = f"greatest {longest:,} ms, mean {sum(stalls) // max(len(stalls), 1):,} ms"
     most = size.longest_ms
@@ -206,6 +206,37 @@ def faults(happened: Sequence[Happened], size: Bounds, on_ms: int) -> list[Check
         Check("some inside a transaction", open_ >= size.inside, f"{open_}"),
         Check(f"a kill stalls for {most / 1_000:g} s at most", longest <= most, told),
     ]
+
+
+def blind(stage: Stage, *, wanted: bool) -> Check:
+    """Whether dbslo said that it was blind, once, and that it sees again."""
+    found = [i for i in stage.pager.incidents if i["dedup_key"] == fleet.BLIND]
+    seeing = [i["status"] for i in found] == ["resolved"]
+    told = f"{[(i['status'], i['triggers']) for i in found]}"
+    name = "dbslo says that it is blind, and sees again"
+    return Check(
+        name if wanted else "dbslo is never blind",
+        seeing if wanted else not found,
+        told,
+    )
+
+
+def pause(paused_s: float, away_s: float, caught_up_ms: int) -> list[Check]:
+    """The pause of a store that is away: in the metrics, and made up for."""
+    return [
+        Check(
+            "the metrics show the pause", paused_s >= away_s - 5, f"{paused_s:.0f} s"
+        ),
+        Check(
+            "the catch-up is complete", caught_up_ms < 30_000, f"{caught_up_ms:,} ms"
+        ),
+    ]
+
+
+def slept(told: str) -> Check:
+    """A sender slept between trigger and mark, while others told the rest."""
+    name = "a sender slept between trigger and mark, and others resolved"
+    return Check(name, "others had resolved" in told, told or "none did")
 
 
 def exits(stage: Stage) -> list[Check]:

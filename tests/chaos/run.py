@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 from tests.chaos import faults, judge
 from tests.chaos.generator import Made, Outage, Script, records
 from tests.chaos.judge import Check
+from tests.chaos.sleeper import Sleeper
 from tests.chaos.stage import Stage
 from tests.chaos.watching import Watch, clock, until
 
@@ -27,6 +28,7 @@ class Size(NamedTuple):
     `before_s` seconds of it lie in the past when it begins: a backlog.
     """
 
+    name: str
     seconds: float
     before_s: int
     divisor: int
@@ -38,16 +40,31 @@ class Size(NamedTuple):
 
 
 FULL = Size(
+    name="faults",
     seconds=320,
     before_s=10,
-    divisor=30,
-    outages=(("shop", 35, 105), ("orders", 110, 180), ("returns", 160, 250)),
+    divisor=60,
+    outages=(("shop", 35, 90), ("orders", 115, 170), ("returns", 190, 260)),
     plan=faults.full,
     kills=20,
     inside=3,
     longest_ms=12_000,
 )
+AWAY = Size(
+    name="store-away",
+    seconds=130,
+    before_s=10,
+    divisor=30,
+    outages=(),
+    plan=faults.away,
+    kills=0,
+    inside=0,
+    longest_ms=12_000,
+)
+"""The store away for more than a minute under load."""
+
 BRIEF = Size(
+    name="brief",
     seconds=80,
     before_s=60,
     divisor=120,
@@ -186,10 +203,11 @@ class Run:
         self.say(f"all is counted {stall} ms after the last record")
         self._await_pages()
         for sleeper in sleepers:
-            sleeper.join(10)
+            sleeper.join()
         self._judge(load, done, last_ms)
+        self.checks += [judge.slept(one.told) for one in sleepers]
 
-    def _sleepers(self, done: faults.Faults) -> list[threading.Thread]:
+    def _sleepers(self, done: faults.Faults) -> list[Sleeper]:
         if self.size is not FULL:
             return []
         return [done.sleeping_sender(judge.fleet.key_of("orders"))]
@@ -218,12 +236,19 @@ class Run:
             *judge.ledgers(stage, wanted, last_ms),
             judge.dead_letters(stage, wanted),
             *judge.pages(stage, wanted, clusters),
-            *judge.faults(done.happened, size, load.ended_ms),
+            *self._asked(done, load.ended_ms),
         ]
         self.figures = {
             "faults": [one._asdict() for one in done.happened],
             "usual_lag_ms": self._usual(),
         }
+
+    def _asked(self, done: faults.Faults, on_ms: int) -> list[Check]:
+        blind = judge.blind(self.stage, wanted=self.size is AWAY)
+        if self.size is AWAY:
+            told = (done.paused_s, faults.AWAY_S, done.caught_up_ms)
+            return [blind, *judge.pause(*told)]
+        return [blind, *judge.faults(done.happened, self.size, on_ms)]
 
     def _usual(self) -> int:
         """The median of how far the watermark is behind the clock."""

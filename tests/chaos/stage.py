@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 from alerts.testing.loopback import Reply, Request
 from alerts.testing.pagerduty import ROUTING_KEY, PagerDutyServer
@@ -131,6 +132,17 @@ class Slot:
     def code(self) -> int:
         """How it ended."""
         return self.process._child.returncode
+
+    def metric(self, name: str) -> float:
+        """The greatest sample of a metric that it serves; 0 where it does not answer."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        try:
+            with urlopen(url, timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        found = [line.rpartition(" ")[2] for line in lines if line.startswith(name)]
+        return max(map(float, found), default=0.0)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -39,7 +39,7 @@ def checks(tmp_path_factory) -> dict[str, list[judge.Check]]:
 def test_nothing_is_lost_doubled_or_told_twice_while_workers_are_killed(
     checks, runtime
 ):
-    assert len(checks[runtime]) == 13
+    assert len(checks[runtime]) == 14
     assert [str(check) for check in checks[runtime] if not check.passed] == []
 
 
