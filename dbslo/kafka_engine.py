@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dbslo import logs
+from dbslo.access import connection_of
 from dbslo.engines import ObservedEvaluator, late_commits
 from dbslo.given import Given
 from dbslo.noticing import Noticing
 from dbslo.telling import real_clock
 from dbslo.watchdog import Beat, Pulse
+from streams.access import prove
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
-from streams.kafka import Connection, WorkerStoppedError, create_topics, identify
+from streams.kafka import WorkerStoppedError, create_topics, identify
 from streams.metrics import Figures
 from streams.runtimes.ingest import IngestWorker
 from streams.runtimes.native import EvaluateWorker
@@ -110,8 +112,7 @@ class KafkaEngine:
         self._timings = timings
         self._ended = ended
         self._topics = topics_of(have.plan.inventory, have.settings.topics)
-        options = have.settings.kafka_options
-        self._connection = Connection(have.settings.kafka, options)
+        self._connection = connection_of(have.settings)
         self._noticing = Noticing(self._topics, self._unknown, own_broker=False)
         self._wanted = (ingests, evaluates)
         self._stages: list[Stage] = []
@@ -122,7 +123,11 @@ class KafkaEngine:
         self._judge: EvaluateWorker | FaustWorker | None = None
 
     def start(self) -> None:
-        """Create our own topics where they are missing; start each stage."""
+        """Create our own topics where they are missing; start each stage.
+
+        Raises WorkerStoppedError, naming the setting, where Kafka does not let us in.
+        """
+        prove(self._connection)
         create_topics(self._connection, self._have.settings.partitions)
         ingests, evaluates = self._wanted
         if ingests:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
+from dbslo.access import connection_of
 from dbslo.settings import Settings
 from streams import reread
 from streams.deadletter import DeadLetter
@@ -137,7 +138,7 @@ def records_of(settings: Settings, store: Store | None) -> Box | None:
     found: list[Box] = []
     connection = None
     if settings.kafka:
-        connection = Connection(settings.kafka, settings.kafka_options)
+        connection = connection_of(settings)
         found.append(KafkaBox(connection))
     if store is not None:
         found.append(StoreBox(store, connection))

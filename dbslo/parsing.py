@@ -38,6 +38,13 @@ def routing_key(written: str) -> str:
     return written
 
 
+def region(written: str) -> str:
+    """A region of AWS, such as eu-central-1; "" is none."""
+    if not re.fullmatch(r"([a-z]{2,}(-[a-z]+)+-[0-9]{1,2})?", written):
+        raise WrongError("is no AWS region", "Write a region such as eu-central-1")
+    return written
+
+
 def bearer(written: str) -> str:
     """A token that a header can carry and nobody guesses; "" is none."""
     if not re.fullmatch(r"([A-Za-z0-9._~+/=-]{16,512})?", written):

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from dbslo import logs, output
+from dbslo.access import connection_of
 from dbslo.banner import banner
 from dbslo.engines import EmbeddedEngine, Engine
 from dbslo.given import Given
 from dbslo.kafka_engine import KafkaEngine
 from dbslo.watchdog import Neighbour, Watchdog, ends_within, give_up
 from dbslo.wiring import beside, opened, running, until_told
-from streams.kafka import Connection, WorkerStoppedError, alive
+from streams.kafka import WorkerStoppedError, alive
 from streams.runtimes.embedded import Pace
 from streams.runtimes.room import EngineStoppedError
 from streams.store import Store
@@ -111,7 +112,7 @@ def neighbours(have: Given, store: Store | None) -> dict[str, Neighbour]:
     if store is not None:
         found["the store"] = store.oldest_unsent_ms
     if have.settings.kafka:
-        connection = Connection(have.settings.kafka, have.settings.kafka_options)
+        connection = connection_of(have.settings)
         found["Kafka"] = lambda: alive(connection)
     return found
 

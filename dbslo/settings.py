@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     kafka: str
     kafka_options: dict[str, str]
+    kafka_iam_region: str
     topics: dict[str, str]
     partitions: int
     runtime: str

@@ -17,6 +17,7 @@ from dbslo.parsing import (
     pairs,
     pairs_of,
     paths,
+    region,
     routing_key,
     slot,
     url,
@@ -70,6 +71,13 @@ SETTINGS: Final = (
         " one a line.",
         secret=True,
         lines=True,
+    ),
+    Setting(
+        "DBSLO_KAFKA_IAM_REGION",
+        region,
+        "",
+        "Sign in to Amazon MSK by IAM, in this region, with credentials where boto3 finds"
+        " them (SASL_SSL, OAUTHBEARER). Needs `pip install 'dbslo[msk]'`.",
     ),
     Setting(
         "DBSLO_TOPICS",

@@ -31,11 +31,19 @@ class WorkerStoppedError(Exception):
     """The process must end, and its supervisor start it again: the message says why."""
 
 
+Tokens = Callable[[], tuple[str, int]]
+"""A fresh token for OAUTHBEARER, and until when it is good, epoch ms."""
+
+
 class Connection(msgspec.Struct, frozen=True):
-    """Where Kafka is. `options` are librdkafka's settings for security and the like."""
+    """Where Kafka is. `options` are librdkafka's settings for security and the like.
+
+    `tokens` are asked for wherever a client signs in, from its own thread.
+    """
 
     bootstrap: str
     options: Mapping[str, str | int | float | bool] = {}
+    tokens: Tokens | None = None
 
     def __repr__(self) -> str:
         return f"Connection({self.bootstrap!r})"  # options may hold a password
@@ -48,7 +56,20 @@ class Connection(msgspec.Struct, frozen=True):
         """
         named = {name.replace("_", "."): value for name, value in own.items()}
         quiet = {"bootstrap.servers": self.bootstrap, "log_level": 2}
-        return {**quiet, **named, **self.options}
+        found = {**quiet, **named, **self.options}
+        if self.tokens is not None:
+            found["oauth_cb"] = _signing_in(self.tokens)
+        return found
+
+
+def _signing_in(tokens: Tokens) -> Callable[[str], tuple[str, float]]:
+    """What librdkafka calls for a token, and again before that one ends, in seconds."""
+
+    def token(_config: str) -> tuple[str, float]:
+        text, expires_ms = tokens()
+        return text, expires_ms / SECOND
+
+    return token
 
 
 def consumer_settings(
@@ -216,6 +237,10 @@ _FENCED: Final = frozenset(
 def refusal(cause: KafkaError) -> WorkerStoppedError:
     """The end of a worker whom Kafka refuses, with what to do about it."""
     text = f"{cause.name()}: {cause.str()}"
+    if cause.code() in CREDENTIALS:
+        return WorkerStoppedError(
+            f"Kafka does not let us in: {text}: check sasl.* in DBSLO_KAFKA_OPTIONS"
+        )
     if was_fenced(cause):
         return WorkerStoppedError(
             f"another worker runs in our slot ({text}): give every ingest worker a slot"
@@ -224,15 +249,17 @@ def refusal(cause: KafkaError) -> WorkerStoppedError:
     return WorkerStoppedError(f"Kafka does not let us go on: {text}")
 
 
-REFUSING: Final = frozenset(
+CREDENTIALS: Final = frozenset(
+    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}  # noqa: SLF001
+)
+
+REFUSING: Final = CREDENTIALS | frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.UNSUPPORTED_VERSION,
-        KafkaError._AUTHENTICATION,  # noqa: SLF001
         KafkaError._INVALID_ARG,  # noqa: SLF001
     }
 )

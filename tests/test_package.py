@@ -30,6 +30,7 @@ class TestDependencies:
         ("heading", "requirements"),
         [
             ("At run time", PROJECT["dependencies"]),
+            ("By choice", PROJECT["optional-dependencies"]["msk"]),
             ("For development", PROJECT["optional-dependencies"]["dev"]),
         ],
     )

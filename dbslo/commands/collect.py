@@ -10,6 +10,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from dbslo import logs, options, output
+from dbslo.access import connection_of
 from dbslo.given import Given, given
 from dbslo.settings import Settings
 from dbslo.telling import real_clock
@@ -188,4 +189,4 @@ def sink(settings: Settings, *, printing: bool) -> Sink:
     ]
     if not topics:
         raise click.UsageError("DBSLO_TOPICS names no topic of format cloudwatch")
-    return Sink(topics[0], Connection(settings.kafka, settings.kafka_options))
+    return Sink(topics[0], connection_of(settings))

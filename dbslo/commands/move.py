@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from dbslo import options, output
+from dbslo.access import connection_of
 from dbslo.given import given
 from dbslo.look import look
 from dbslo.output import Column
 from dbslo.settings_table import MOST_PARTITIONS
 from dbslo.telling import real_clock
-from streams.kafka import Connection
+from streams.access import prove
 from streams.runtimes.moving import Mover, MoveRefusedError, Survey
 from streams.runtimes.survey import Kafka
 
@@ -57,7 +58,8 @@ def command(
     """
     have = given(inventory, specs, store)
     have.settings.require("DBSLO_KAFKA")
-    kafka = Kafka(Connection(have.settings.kafka, have.settings.kafka_options))
+    kafka = Kafka(connection_of(have.settings))
+    prove(kafka.connection)
     with look(have) as at:
         mover = Mover(at.plan, at.topics, at.store, kafka, real_clock)
         found = mover.survey(partitions)

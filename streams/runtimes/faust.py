@@ -12,12 +12,13 @@ from threading import Event
 from typing import Any, cast
 
 import faust
+from aiokafka.abc import AbstractTokenProvider
 from aiokafka.consumer import fetcher
 from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.kafka import Connection, WorkerStoppedError, log
+from streams.kafka import Connection, Tokens, WorkerStoppedError, log
 from streams.runtimes.chain import Chain
 from streams.runtimes.evaluating import Evaluating
 from streams.runtimes.partitions import Due, Partitions, ReloadedError
@@ -30,7 +31,6 @@ FETCH_WAIT_MS = 100
 """A seek waits for the fetch that is under way: not for the driver's 1.5 s."""
 TICK_SECONDS = 1.0
 LOOK_SECONDS = 0.05
-UNDER_WAY = -1
 STOP_SECONDS = 15.0
 
 
@@ -77,16 +77,12 @@ class _Consumer(driver.Consumer):
     Faust's recovery ends in `perform_seek`, which goes to the group's offsets, after
     any seek of ours. A message carries the number of seeks before it was fetched, and
     the offset that it was fetched after: a record that is left out on its way to the
-    agent is missed there. Messages are made of a fetch one by one, while the agent may
-    seek already: the number is that of their fetch.
+    agent is missed there.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seeks = 0
         self.waits = False
-        self._fetched_seeks = 0
-        self._sought: dict[TP, int] = {}
-        self._seeking = asyncio.Lock()
         self._chain: Chain[TP] = Chain()
         super().__init__(*args, **kwargs)
 
@@ -104,24 +100,17 @@ class _Consumer(driver.Consumer):
             self._partitions.revoked(tp.partition)
 
     async def perform_seek(self) -> None:
-        """Seek every partition to where its store stopped, and see that it is there.
-
-        One seek at a time: of two at once the earlier might end last, at offsets that
-        are no longer the store's.
-        """
+        """Seek every partition to where its store stopped, and see that it is there."""
         self.seeks += 1
-        async with self._seeking:
-            starts = await self._starts()
-            if starts:
-                await self._seek_to(starts)
-
-    async def _seek_to(self, starts: dict[TP, int]) -> None:
+        starts = await self._starts()
+        if not starts:
+            return
         found = await cast(_Thread, self._thread).seek_all(starts)
         if found != starts:
             raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
         self._chain.begin(starts)
         self._committed_offset.update(starts)
-        self._sought = starts
+        self._read_offset.update({tp: offset or None for tp, offset in starts.items()})
 
     async def _starts(self) -> dict[TP, int]:
         """Where the store stopped; while it does not answer, what waits, waits in Kafka.
@@ -145,35 +134,19 @@ class _Consumer(driver.Consumer):
         self,
         timeout: float,  # noqa: ASYNC109 - the driver's own
     ) -> tuple[Any, Any]:
-        """What was fetched; where a seek came between, it is fetched again.
-
-        While one is under way it may be fetched from before it, or after.
-        """
-        seeks = UNDER_WAY if self._seeking.locked() else self.seeks
+        """What was fetched; where a seek came between, it is fetched again."""
+        seeks = self.seeks
         records, active = await super()._wait_next_records(timeout)
         if records and seeks != self.seeks:
             await self.perform_seek()
             return {}, active
-        if seeks != self._fetched_seeks:
-            self._fetched_seeks = seeks
-            self._forget_read()
         found = (records or {}).items()
         self._chain.fetched({tp: [one.offset for one in some] for tp, some in found})
         return records, active
 
-    def _forget_read(self) -> None:
-        """Let the driver take what it has read before; it would leave that out.
-
-        Not before the first fetch after a seek: until then it notes what it still
-        hands on of the last one.
-        """
-        starts = self._sought.items()
-        self._read_offset.update({tp: offset or None for tp, offset in starts})
-
     def _to_message(self, tp: TP, record: Any) -> Any:
         message: Any = super()._to_message(tp, record)
-        message.seeks = self._fetched_seeks
-        message.after = self._chain.after(tp, record.offset)
+        message.seeks, message.after = self.seeks, self._chain.after(tp, record.offset)
         return message
 
 
@@ -284,12 +257,26 @@ class FaustWorker(Evaluating):
         }
 
 
+class _Tokens(AbstractTokenProvider):  # type: ignore[misc]
+    """Tokens for the driver, which asks for one wherever it connects."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def token(self) -> str:
+        """A fresh one; making it may take its time."""
+        return (await asyncio.to_thread(self._tokens))[0]
+
+
 def _credentials(connection: Connection) -> Any:
     found = security(connection)
     if found is None:
         return None
     if found.mechanism is None:
         return faust.SSLCredentials(found.context)
+    if found.tokens is not None:
+        tokens = _Tokens(found.tokens)
+        return faust.OAuthCredentials(oauth_cb=tokens, ssl_context=found.context)
     return faust.SASLCredentials(
         username=found.username,
         password=found.password,

@@ -75,7 +75,7 @@ def test_plain_text_needs_no_proof():
 def test_a_password_goes_to_the_client_and_into_no_text():
     found = security(Connection("a:9092", OPTIONS))
     assert found is not None
-    assert found == (None, "SCRAM-SHA-512", "dbslo", "hunter2")
+    assert found[:4] == (None, "SCRAM-SHA-512", "dbslo", "hunter2")
     assert "hunter2" not in f"{found} {found!r} {Connection('a:9092', OPTIONS)!r}"
 
 
