@@ -5,7 +5,7 @@ import msgspec
 from streams.frontier import Frontier
 from streams.image import Image
 from streams.pages import CHECKPOINT_BYTES, CHECKPOINT_MS, checkpoint, settled
-from streams.store import Change, Progress, Store
+from streams.store import Change, Checkpoint, Progress, Residue, Store
 from streams.watch import Told
 
 FRONTIER_MS = 1_000
@@ -26,9 +26,15 @@ class Saving:
         self._journal_bytes = 0
         self._frontier_ms = 0
         self._checkpoint_ms = 0
+        self._residue: Residue | None = None
 
-    def begin(self, progress: Progress, clock_ms: int) -> None:
-        """The partition was taken; what a journal holds becomes pages soon."""
+    def begin(self, progress: Progress, clock_ms: int, image: Image) -> None:
+        """The partition was taken; what a journal holds becomes pages soon.
+
+        What the plan no longer has is forgotten with the first checkpoint.
+        """
+        known = {state.id: key for key, state in image.series.items()}
+        self._residue = self._store.residue(progress.partition, known)
         self.progress = progress
         self._checkpoint_ms = self._frontier_ms = clock_ms
         self._journal_bytes = CHECKPOINT_BYTES if progress.next else 0
@@ -55,13 +61,24 @@ class Saving:
             changes=told.changes,
             incidents=list(told.incidents.values()),
             notices=list(told.notices.values()),
-            checkpoint=checkpoint(image, now) if due else None,
+            checkpoint=self._checkpoint(image, now) if due else None,
             rehearsal=self.rehearsing,
         )
         self.progress = self._store.commit(self.progress, change)
         if due:
             settled(image, now)
+            self._residue = None
             self._journal_bytes, self._checkpoint_ms = 0, change.clock_ms
+
+    def _checkpoint(self, image: Image, now_ms: int) -> Checkpoint:
+        """The pages that changed, and what may go: no route that was seen again."""
+        point, left = checkpoint(image, now_ms), self._residue
+        if left is None:
+            return point
+        seen = {number for number, _ in point.routes}
+        dead = [number for number in left.routes if number not in seen]
+        left = msgspec.structs.replace(left, routes=dead)
+        return msgspec.structs.replace(point, residue=left)
 
     def _checkpoint_due(self, clock_ms: int) -> bool:
         if self._journal_bytes >= CHECKPOINT_BYTES:

@@ -11,6 +11,7 @@ from streams.store.records import (
     Extras,
     History,
     Progress,
+    Residue,
     SeriesRow,
     SourceOffset,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "PlacementError",
     "Progress",
     "RehearsedError",
+    "Residue",
     "SchemaError",
     "SeriesRow",
     "SourceOffset",

@@ -15,10 +15,10 @@ from streams.store.history import incident_of, read_history
 from streams.store.outbox import SqlOutbox, put_notices
 from streams.store.placing import place
 from streams.store.postgresql import LIMITS, Limits
-from streams.store.records import Change, History, Progress, SourceOffset
+from streams.store.pruning import ROWS_AT_ONCE, prune, residue
+from streams.store.records import Change, History, Progress, Residue, SourceOffset
 from streams.store.steps import (
     RehearsedError,
-    drop_told,
     fence,
     same_topic,
     write_alerts,
@@ -104,7 +104,7 @@ class Store(SqlOutbox):
             put_notices(connection, change.notices, change.clock_ms)
             write_extras(connection, change.extras)
             if change.checkpoint is not None:
-                drop_told(connection, change.clock_ms)
+                prune(connection, mine.partition, change.checkpoint, change.clock_ms)
             if change.rehearsal:
                 raise RehearsedError
         if change.notices:
@@ -136,6 +136,14 @@ class Store(SqlOutbox):
         """
         with self.reading() as connection:
             return read_history(connection, partition, resident_hours)
+
+    def residue(self, partition: int, known: dict[int, str]) -> Residue:
+        """What is kept for a partition that its plan, `known` keys by id, has not.
+
+        At most as much as one commit forgets.
+        """
+        with self.reading() as connection:
+            return residue(connection, partition, known, ROWS_AT_ONCE)
 
     def fact_page(self, route_id: int, hour: int) -> bytes | None:
         """A page of facts that is no longer in memory."""

@@ -38,12 +38,21 @@ class SeriesRow(msgspec.Struct, frozen=True):
     first_ms: int | None
 
 
+class Residue(msgspec.Struct, frozen=True):
+    """What a store keeps and its plan does not have: series, alerts, dead routes."""
+
+    series: list[int]
+    alerts: list[str]
+    routes: list[int]
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
     """The pages that changed since the last one; they replace the journal.
 
     `facts` and `ledgers` are (owner id, page number, data); pages of facts before
     `facts_from` (hours) and of ledgers before `ledgers_from` are dropped. `histories`
-    sum up the ledger pages before a page: (series id, page, data).
+    sum up the ledger pages before a page: (series id, page, data). Of the `residue` goes
+    what nobody needs any more.
     """
 
     routes: list[tuple[int, bytes]]
@@ -53,6 +62,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     series: list[SeriesRow]
     facts_from: int
     ledgers_from: int
+    residue: Residue | None = None
 
 
 class SourceOffset(msgspec.Struct, frozen=True):

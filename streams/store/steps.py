@@ -5,16 +5,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, func, select, update
 
-from slo.model import DAY
 from streams.store import schema
 from streams.store.engine import Rows, keep, upsert
 from streams.store.records import Change, Checkpoint, Extras, Progress
-
-CHANGES_KEPT_MS = 92 * DAY
-"""Changes of verdict are kept for a quarter."""
-
-LETTERS_KEPT_MS = 31 * DAY
-"""Settled states of the outbox; one that is wanted again begins anew."""
 
 DEAD_LETTERS_KEPT = 10_000
 """Dead letters of embedded runs; Kafka's retention bounds those of real ones."""
@@ -107,17 +100,6 @@ def _write_pages(connection: Connection, partition: int, point: Checkpoint) -> N
     )
     rows = [{**msgspec.structs.asdict(row), **here} for row in point.series]
     upsert(connection, schema.series, rows)
-    _drop_old(connection, partition, point)
-
-
-def _drop_old(connection: Connection, partition: int, point: Checkpoint) -> None:
-    for table, column, first in (
-        (schema.fact_page, schema.fact_page.c.hour, point.facts_from),
-        (schema.ledger_page, schema.ledger_page.c.page, point.ledgers_from),
-    ):
-        connection.execute(
-            delete(table).where(table.c.partition == partition, column < first)
-        )
 
 
 def write_alerts(connection: Connection, partition: int, change: Change) -> None:
@@ -143,18 +125,6 @@ def write_alerts(connection: Connection, partition: int, change: Change) -> None
     ]
     if lines:
         connection.execute(schema.verdict_change.insert(), lines)
-
-
-def drop_told(connection: Connection, clock_ms: int) -> None:
-    """Step 5, at a checkpoint: forget what was told long ago."""
-    told, letters = schema.verdict_change, schema.outbox
-    connection.execute(delete(told).where(told.c.at_ms < clock_ms - CHANGES_KEPT_MS))
-    connection.execute(
-        delete(letters).where(
-            letters.c.settled == letters.c.version,
-            letters.c.queued_ms < clock_ms - LETTERS_KEPT_MS,
-        )
-    )
 
 
 def write_extras(connection: Connection, extras: Extras | None) -> None:
