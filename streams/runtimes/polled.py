@@ -2,9 +2,9 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 
@@ -43,19 +43,23 @@ def polled(messages: Sequence[Message]) -> Polled:
 
 
 def _slabs(messages: Sequence[Message]) -> list[Slab]:
+    """A slab for each partition; most polls give records of one alone."""
+    topics = _column(Message.topic, messages)
+    numbers = _column(Message.partition, messages)
+    size = len(messages)
+    if size and size == topics.count(topics[0]) == numbers.count(numbers[0]):
+        return [_slab(topics[0], numbers[0], messages)]
     runs: dict[Place, list[Message]] = defaultdict(list)
-    for place, message in zip(
-        zip(
-            map(Message.topic, messages), map(Message.partition, messages), strict=True
-        ),
-        messages,
-        strict=True,
-    ):
-        runs[place].append(message)  # type: ignore[index]
-    return [_slab(topic, number, run) for (topic, number), run in runs.items()]
+    for topic, number, message in zip(topics, numbers, messages, strict=True):
+        runs[topic, number].append(message)
+    return [_slab(*place, run) for place, run in runs.items()]
 
 
-def _slab(topic: str, partition: int, run: list[Message]) -> Slab:
+def _column(of: Callable[[Message], Any], messages: Sequence[Message]) -> list[Any]:
+    return list(map(of, messages))
+
+
+def _slab(topic: str, partition: int, run: Sequence[Message]) -> Slab:
     return Slab(
         topic,
         partition,
