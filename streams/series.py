@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from slo.columns import NEVER, Moves
+from slo.columns import NEVER
 from slo.evaluation import Timing
 from slo.feeds import FeedReading
 from slo.ledger import SeriesLedger
 from slo.model import BUCKET_MS, HOUR, MINUTE, Counts, Series
+from slo.moves import Moves
 from slo.recount import AnyRecount, FreshnessRecount, SumRecount, recount_of
 from slo.runs import Shape, Task, shape_of
 from slo.saying import seen_last
@@ -198,8 +199,6 @@ class SeriesState:
             self.tell_span()
         if self.fresh is not None:
             self.fresh.add(self)
-            if self.fresh is not None:
-                self.fresh.add(self)
 
     def tell_span(self) -> None:
         """Tell the screen where the data begins and ends, and how late it may be."""
