@@ -80,6 +80,7 @@ class Image:
         self._fetch = fetch_fact
         self._wanted: dict[tuple[str, str], list[_Wanted]] = {}
         self._tag_sets: dict[tuple[str, str], int] = {}
+        self._spoke: dict[Route, int] = {}  # the newest hour of each
         self._ageing: dict[str, list[SeriesState]] = {}  # time alone changes these
         for series in plan.series:
             if mine(series.home):
@@ -145,7 +146,25 @@ class Image:
         self._tag_sets[key] = sets + 1
         found = self._made(route, wanted)
         self.facts[route] = found
+        self._spoke[route] = self.resident_hour + RESIDENT_HOURS
         return found
+
+    def forget_silent(self, hour: int) -> None:
+        """Forget the routes that stated nothing since an hour number.
+
+        Call it while `dirty` still says what is new. Tag sets come and go: those that
+        are gone must leave room for others, as they do at a start.
+        """
+        for route, state in list(self.facts.items()):
+            if state.facts.dirty:
+                newest = max(state.facts.dirty)
+                self._spoke[route] = max(newest, self._spoke[route])
+            elif self._spoke[route] < hour:
+                key = (route.resource, route.signal)
+                self._tag_sets[key] -= 1
+                for one in self._wanted[key]:
+                    _detach(one, state.facts)
+                del self.facts[route], self._spoke[route]
 
     def _made(self, route: Route, wanted: list[_Wanted]) -> FactState:
         number = id_of(msgspec.msgpack.encode(route))
@@ -220,3 +239,13 @@ def _attach(wanted: _Wanted, facts: Cells | Deltas) -> None:
             recount.routes.append(facts)
     elif isinstance(facts, Cells):
         wanted.reading.attach(wanted.rank, facts)
+
+
+def _detach(wanted: _Wanted, facts: Cells | Deltas) -> None:
+    if wanted.reading is None:
+        recount = wanted.state.recount
+        if isinstance(recount, RowsRecount) and isinstance(facts, Deltas):
+            recount.routes.remove(facts)
+    elif isinstance(facts, Cells):
+        wanted.reading.detach(wanted.rank, facts)
+    wanted.state.reshaped = True

@@ -173,6 +173,7 @@ def kept_from(image: Image, now_ms: int) -> int:
 def settled(image: Image, now_ms: int) -> None:
     """The checkpoint is saved: nothing is dirty, and old facts leave memory."""
     image.new_routes = []
+    image.forget_silent((now_ms - FACTS_KEPT_MS) // HOUR)
     image.resident_hour = max(image.resident_hour, now_ms // HOUR - RESIDENT_HOURS)
     for fact in image.facts.values():
         fact.facts.dirty.clear()

@@ -1,14 +1,18 @@
 """The flood in small: the real SLOs' ledger does not change, and all of it is counted."""
 
+import msgspec
 import pytest
 
-from slo.model import HOUR, MINUTE
+from slo.model import DAY, HOUR, MINUTE
+from streams.batch import Route
 from streams.deadletter import MAX_EXCERPTS, NO_ROOM
 from streams.fold import FORGET_MS, MAX_TAG_SETS
 from streams.ingest import MAX_TOPICS
 from tests.conformance.fleet_records import records
+from tests.fleet import INSTANCE
 from tests.flood.__main__ import checks
 from tests.flood.walk import walked
+from tests.streams.bench import T0, Bench, batch, cell
 from tests.streams.stage import NOW, ROWS, Stage, datum, payload, row, series
 
 VALUES = 20_000
@@ -92,3 +96,31 @@ def test_topics_beyond_a_thousand_are_counted_together():
 
     assert stage.results("other") == {"ok": 50}
     assert len(stage.ingest.records) == MAX_TOPICS + 1
+
+
+def pods(bench: Bench, day: int) -> int:
+    """A day whose pods are new: 300 tag sets of one metric on one instance."""
+    start = T0 + day * DAY
+    name = "cloudwatch:Lag"
+    routes = [Route(INSTANCE.key, name, f"pod:{day}-{n}", MINUTE) for n in range(300)]
+    cells = [cell(number, start, 0.5) for number in range(300)]
+    made = batch(start + MINUTE, cells)
+    bench.apply(
+        msgspec.structs.replace(made, routes=routes), clock_ms=start + 2 * MINUTE
+    )
+    image = bench.evaluator._image
+    assert image is not None
+    assert image.refused_tag_sets == 0
+    return len(image.facts)
+
+
+def test_tag_sets_that_are_gone_leave_stage_2_as_well(tmp_path):
+    bench = Bench(f"sqlite:///{tmp_path}/store.db")
+    held = [pods(bench, 3 * day) for day in range(9)]
+    before = bench.dump(T0 + 40 * DAY)
+
+    assert max(held) <= MAX_TAG_SETS
+    assert sum("lag" in line for line in before) == 9
+    bench.restart()
+    assert bench.dump(T0 + 40 * DAY) == before
+    bench.store.close()
