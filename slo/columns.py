@@ -221,49 +221,8 @@ def seen_share(first_ms: Whole, end_ms: Whole, span_ms: int) -> tuple[Whole, Sha
     return prior, (span_ms - prior) / span_ms
 
 
-class Moves:
-    """What changed of any series since it was asked for last, as it comes.
-
-    Flat arrays of 64 bits, for there may be a hundred thousand between two questions.
-    """
-
-    __slots__ = ("_known", "_rows")
-
-    def __init__(self) -> None:
-        self._rows = array("q")
-        self._known = array("q")
-
-    def bucket(self, number: int, start_ms: int, by: tuple[int, int, int]) -> None:
-        """A bucket of a series changed by so much bad, total and buckets."""
-        self._rows.extend((number, start_ms, *by))
-
-    def fresh(self, number: int, rows: Iterable[Sequence[int]]) -> None:
-        """Buckets of a series, rows of a ledger, are there that were not."""
-        self._rows.fromlist(
-            [
-                value
-                for start, good, total, _, _ in rows
-                for value in (number, start, total - good, total, 1)
-            ]
-        )
-
-    def span(self, number: int, first_ms: int, last_ms: int, lag_ms: int) -> None:
-        """The data of a series begins and ends here, and may be so late."""
-        self._known.extend((number, first_ms, last_ms, lag_ms))
-
-    @property
-    def size(self) -> int:
-        """How many changes of buckets wait."""
-        return len(self._rows) // 5
-
-    def take(self) -> tuple[Whole, Whole]:
-        """Buckets and spans since the last call, a column each of what was told."""
-        rows, known = _columns(self._rows, 5), _columns(self._known, 4)
-        self._rows, self._known = array("q"), array("q")
-        return rows, known
-
-
-def _columns(flat: "array[int]", width: int) -> Whole:
+def table(flat: "array[int]", width: int) -> Whole:
+    """Rows of so many integers, one behind the other, as columns."""
     found: Whole = np.frombuffer(flat, dtype=np.int64).reshape(-1, width).T
     return found
 

@@ -22,8 +22,17 @@ class Reading:
 
     def attach(self, rank: int, facts: Cells) -> None:
         """Read a route, too; `rank` is the place of its metric in the preference."""
-        self.only = None if self.seen else facts
         self.routes[rank].append(facts)
+        self._look()
+
+    def detach(self, rank: int, facts: Cells) -> None:
+        """Read a route no more."""
+        self.routes[rank].remove(facts)
+        self._look()
+
+    def _look(self) -> None:
+        routes = [facts for routes in self.routes for facts in routes]
+        self.only = routes[0] if len(routes) == 1 else None
 
     def cells(self, start_ms: int, end_ms: int) -> Sequence[Cell]:
         """The cells of the first metric that has any in [start, end)."""

@@ -28,7 +28,6 @@ from slo.columns import (
     NEVER,
     Bounds,
     Flags,
-    Moves,
     Pick,
     Rings,
     Share,
@@ -45,6 +44,7 @@ from slo.columns import (
     whole,
 )
 from slo.ledger import SeriesLedger
+from slo.moves import Moves
 from slo.stretch import Ratio, Sized
 from slo.tiers import Rule
 from slo.verdict import Verdict

@@ -14,7 +14,6 @@ from slo.alert import Step, step
 from slo.certain import Limit
 from slo.columns import (
     NEVER,
-    Moves,
     Rings,
     hot_slots,
     seen_share,
@@ -26,6 +25,7 @@ from slo.evaluation import Judge, Timing
 from slo.heat import SCANNED, hot_ms, hot_of
 from slo.ledger import SeriesLedger
 from slo.model import HOUR, MINUTE, SECOND, Budgeting, Counts, SliKind
+from slo.moves import Moves
 from slo.policy import DEFAULT, compressed
 from slo.screen import Screen
 from slo.stretch import Lookup, step_ms

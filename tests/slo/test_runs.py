@@ -171,6 +171,15 @@ def test_a_series_is_simple_while_every_input_has_one_route(routes, simple):
     assert (shape_of(ratio(*routes)) is not None) is simple
 
 
+def test_a_series_that_no_longer_reads_a_second_tag_set_is_simple_again():
+    recount = ratio([MINUTE, MINUTE], [MINUTE])
+    bad = recount.feeds[0].readings[0]
+    bad.detach(0, bad.routes[0][0])
+    assert shape_of(recount).readings[0].only is bad.routes[0][0]
+    bad.detach(0, bad.routes[0][0])
+    assert shape_of(recount) is None
+
+
 def test_cells_off_their_grid_or_in_several_to_a_slot_are_told_one_by_one():
     facts = Cells(MINUTE)
     facts.take([(0, T0, 0, 1.0, 2.0, 2.0, 2.0)])
