@@ -24,7 +24,7 @@ from slo.columns import (
 from slo.evaluation import Judge, Timing
 from slo.heat import SCANNED, hot_ms, hot_of
 from slo.ledger import SeriesLedger
-from slo.model import HOUR, MINUTE, SECOND, Budgeting, Counts, SliKind
+from slo.model import DAY, HOUR, MINUTE, SECOND, Budgeting, Counts, SliKind
 from slo.moves import Moves
 from slo.policy import DEFAULT, compressed
 from slo.screen import Screen
@@ -328,6 +328,54 @@ def test_an_alert_that_nothing_may_change_is_not_asked_about():
     assert several.tick({0: (now + 10 * SECOND, False)}) == [0]
     one.put(end - 10 * MINUTE, (1, 1, 1, 1))  # one of those it rests on turns good
     assert several.tick({0: (now + 10 * SECOND, False)}) == []
+
+
+def told_by_the_minute(series, stretches):
+    """Three days of good, then each slice with a tick of its own; what was told."""
+    step_, total = step_ms(series.slo), whole_of(series)
+    one = Watched(series, DEFAULT, Timing(MINUTE, 0), {})
+    end = fill(one.ledger, series, T0, (3 * DAY // step_, "good"))
+    several = Fleet([one])
+    several.tick({0: (end, False)})
+    said = []
+    for count, word in stretches:
+        for _ in range(count):
+            if word != "none":
+                bad = total if word == "bad" else 0
+                one.put(end, (total - bad, total, total - bad, total))
+            end += step_
+            several.tick({0: (end, False)})
+            said.append(one.verdict)
+    return said
+
+
+def test_the_slice_that_reaches_a_guard_is_judged():
+    said = told_by_the_minute(series_of(min_bad=7), [(9, "bad")])
+    assert said.index(Verdict.PAGE) == 6
+
+
+def test_the_slice_with_which_half_a_window_is_missing_is_judged_and_its_end():
+    series = series_of(target="0.8")  # pages cannot be reached: the 2 h window decides
+    said = told_by_the_minute(series, [(70, "none"), (90, "good")])
+    assert said.index(Verdict.UNKNOWN) == 60
+    assert said[said.index(Verdict.UNKNOWN) :].index(Verdict.OK) == 69
+
+
+def test_guards_pass_no_longer_than_what_they_rest_on_is_in_the_window():
+    """A burst, then a trickle that is all bad but too little by itself."""
+    series = series_of(Budgeting.OCCURRENCES, "0.99", SliKind.RATIO, min_bad=28)
+    one = Watched(series, DEFAULT, Timing(10 * SECOND, 0), {})
+    several, tiers, left_out = Fleet([one]), [], 0
+    for minute in range(75):
+        start = T0 + minute * MINUTE
+        bad = 20 if not minute else int(minute <= 10 or minute % 3 == 0)
+        if bad:
+            one.put(start, (0, bad, 0, bad))
+        left_out += bool(several.tick({0: (start + 10 * SECOND, False)}))
+        tiers.append(one.alert.tier)
+    assert tiers[12] == "page-fast"
+    assert tiers[-1] != "page-fast"
+    assert left_out > 20
 
 
 def test_a_window_that_goes_back_is_judged():
