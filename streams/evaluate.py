@@ -210,7 +210,7 @@ class Evaluator:
                     image.judge(cluster, self._frontier.now(cluster) or 0)
                 moved.clear()
                 changed = image.settle()
-                yield due | _turned(image, changed), changed
+                yield due | image.turned(changed), changed
 
     def _grid_reached(self, cluster: str) -> bool:
         now = self._frontier.now(cluster)
@@ -287,15 +287,6 @@ class Evaluator:
         """The incidents that are open."""
         known = list(self._watch.incidents.values())
         return [one for one in known if one.resolved_ms is None]
-
-
-def _turned(image: Image, changed: dict[str, list[CountRow]]) -> set[str]:
-    """The clusters in which a bad count, or what was counted at all, has changed."""
-    return {
-        image.series[key].series.home
-        for key, rows in changed.items()
-        if any(row[1] != row[2] or not row[2] for row in rows)
-    }
 
 
 __all__ = ["Evaluator", "FencedError", "NotAssignedError"]

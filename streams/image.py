@@ -5,7 +5,7 @@ changing it and the commit's return makes it worthless: it is thrown away and lo
 again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -210,6 +210,14 @@ class Image:
         changed = self._settled([s for s in states if s.touched and not s.members])
         wholes = [s for s in self._wholes if s.touched]  # what adds those up
         return changed | self._settled(wholes) if wholes else changed
+
+    def turned(self, changed: Mapping[str, list[CountRow]]) -> set[str]:
+        """The clusters of changed rows that hold anything bad, or were taken out."""
+        return {
+            self.series[key].series.home
+            for key, rows in changed.items()
+            if any(row[1] != row[2] or not row[2] for row in rows)
+        }
 
     def _settled(self, states: Sequence[SeriesState]) -> dict[str, list[CountRow]]:
         resident_ms = self.resident_hour * HOUR
