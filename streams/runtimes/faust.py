@@ -77,12 +77,15 @@ class _Consumer(driver.Consumer):
     Faust's recovery ends in `perform_seek`, which goes to the group's offsets, after
     any seek of ours. A message carries the number of seeks before it was fetched, and
     the offset that it was fetched after: a record that is left out on its way to the
-    agent is missed there.
+    agent is missed there. The agent may seek while a fetch is still handed on.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seeks = 0
         self.waits = False
+        self._fetched_seeks = 0
+        self._sought: dict[TP, int] = {}
+        self._seeking = asyncio.Lock()
         self._chain: Chain[TP] = Chain()
         super().__init__(*args, **kwargs)
 
@@ -100,17 +103,19 @@ class _Consumer(driver.Consumer):
             self._partitions.revoked(tp.partition)
 
     async def perform_seek(self) -> None:
-        """Seek every partition to where its store stopped, and see that it is there."""
+        """Seek to where the store stopped; one at a time, so that the newest holds."""
         self.seeks += 1
-        starts = await self._starts()
-        if not starts:
-            return
+        async with self._seeking:
+            if starts := await self._starts():
+                await self._seek_to(starts)
+
+    async def _seek_to(self, starts: dict[TP, int]) -> None:
         found = await cast(_Thread, self._thread).seek_all(starts)
         if found != starts:
             raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
         self._chain.begin(starts)
         self._committed_offset.update(starts)
-        self._read_offset.update({tp: offset or None for tp, offset in starts.items()})
+        self._sought = starts
 
     async def _starts(self) -> dict[TP, int]:
         """Where the store stopped; while it does not answer, what waits, waits in Kafka.
@@ -135,18 +140,26 @@ class _Consumer(driver.Consumer):
         timeout: float,  # noqa: ASYNC109 - the driver's own
     ) -> tuple[Any, Any]:
         """What was fetched; where a seek came between, it is fetched again."""
-        seeks = self.seeks
+        seeks = -1 if self._seeking.locked() else self.seeks  # it may come in between
         records, active = await super()._wait_next_records(timeout)
         if records and seeks != self.seeks:
             await self.perform_seek()
             return {}, active
+        if seeks != self._fetched_seeks:
+            self._fetched_seeks = seeks
+            self._forget_read()
         found = (records or {}).items()
         self._chain.fetched({tp: [one.offset for one in some] for tp, some in found})
         return records, active
 
+    def _forget_read(self) -> None:
+        """What the last fetch noted as read until now, the driver would leave out."""
+        self._read_offset.update({tp: at or None for tp, at in self._sought.items()})
+
     def _to_message(self, tp: TP, record: Any) -> Any:
         message: Any = super()._to_message(tp, record)
-        message.seeks, message.after = self.seeks, self._chain.after(tp, record.offset)
+        message.seeks = self._fetched_seeks
+        message.after = self._chain.after(tp, record.offset)
         return message
 
 
