@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from urllib.request import Request, urlopen
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
@@ -78,6 +78,8 @@ minutes = st.lists(st.sampled_from([0, 1, 2]), max_size=90)
 
 
 @settings(max_examples=60)
+@example([("ends in \\", 'the "night"\nshift\\team', [1])], "plain", DEFAULT)
+@example([("\\n", "a\\", [0]), ("{,}", "=", [])], "openmetrics", DEFAULT)
 @given(
     st.lists(st.tuples(words, words, minutes), max_size=4),
     st.sampled_from(sorted(ACCEPTS)),
