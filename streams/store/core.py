@@ -14,7 +14,7 @@ from streams.store.engine import keep, open_engine
 from streams.store.history import incident_of, read_history
 from streams.store.outbox import SqlOutbox, put_notices
 from streams.store.placing import place
-from streams.store.postgresql import LIMITS, Limits
+from streams.store.postgresql import LIMITS, Limits, unhurried
 from streams.store.pruning import ROWS_AT_ONCE, prune, residue
 from streams.store.records import Change, History, Progress, Residue, SourceOffset
 from streams.store.steps import (
@@ -135,6 +135,7 @@ class Store(SqlOutbox):
         Of the facts only the newest hours; `fact_page` reads the others.
         """
         with self.reading() as connection:
+            unhurried(connection)
             return read_history(connection, partition, resident_hours)
 
     def residue(self, partition: int, known: dict[int, str]) -> Residue:

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event, text
 
 from slo.model import SECOND
 
@@ -30,6 +30,9 @@ LIMITS: Final = Limits()
 
 PROBES: Final = 3
 """Keepalives that stay without an answer before a kernel gives its peer up."""
+
+RESTS_S: Final = 300
+"""Who reads a month of history makes sense of one table before it asks for the next."""
 
 CLIENT_CHECKED: Final = 140_000
 """From this version on a server notices during a statement that its client is gone."""
@@ -88,6 +91,13 @@ def bound(engine: Engine, limits: Limits) -> None:
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", prepare)
+
+
+def unhurried(connection: Connection) -> None:
+    """A transaction that only reads, and may rest for minutes: it holds nobody up."""
+    if connection.dialect.name == "postgresql":
+        setting = "idle_in_transaction_session_timeout"
+        connection.execute(text(f"SET LOCAL {setting} = '{RESTS_S}s'"))
 
 
 def _tcp(limits: Limits) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from streams.store import UNAVAILABLE, Progress, Store
-from streams.store.postgresql import Limits
+from streams.store.postgresql import Limits, unhurried
 from streams.store.records import Change
 from streams.store.steps import fence
 from tests.real.forwarder import Forwarder
@@ -29,7 +29,7 @@ SOON_S = 10.0  # far from an end of the defaults: 20 s without a byte, or never
 HOLDER = """
 import os, signal, sys
 from streams.store import FencedError, Store, UNAVAILABLE, schema
-from streams.store.postgresql import Limits
+from streams.store.postgresql import Limits, unhurried
 from streams.store.records import Change
 from streams.store.steps import fence
 store = Store(sys.argv[1], limits=Limits(idle_ms=1000))
@@ -194,3 +194,10 @@ def test_a_url_may_say_it_otherwise(url):
         ours = connection.connection.driver_connection.info.get_parameters()
     store.close()
     assert (ours["tcp_user_timeout"], ours["connect_timeout"]) == ("9000", "3")
+
+
+def test_who_reads_history_may_rest_between_two_tables(url):
+    with opened(url) as store, store.reading() as connection:
+        unhurried(connection)
+        time.sleep(SHORT.idle_ms / 1000 * 2)  # there is nothing to wait for but time
+        assert connection.scalar(text("SELECT 1")) == 1

@@ -39,7 +39,7 @@ def ingest(slot: str, given: dict[str, Any], plan: Plan) -> IngestWorker:
 
 
 def evaluate(stage: str, slot: str, given: dict[str, Any], plan: Plan) -> Any:
-    store, topics = Store(given["url"]), topics_of(plan.inventory, {})
+    store, topics = Store(given["url"], lazy=True), topics_of(plan.inventory, {})
 
     def evaluator(partition: int, partitions: int) -> Evaluator:
         return Evaluator(
