@@ -1,5 +1,6 @@
 """Opening the database: SQLite by default, PostgreSQL by URL."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
@@ -62,29 +63,35 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _insert(connection: Connection, table: Table) -> Any:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+def _insert(dialect: str, table: Table) -> Any:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def keep(connection: Connection, table: Table, rows: Rows) -> None:
-    """Insert rows, leaving alone those whose key is there already."""
-    if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+@cache
+def _keeping(dialect: str, table: Table) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing()
 
 
-def upsert(connection: Connection, table: Table, rows: Rows) -> None:
-    """Insert rows, or replace all other columns of those whose key is there."""
-    if not rows:
-        return
-    statement = _insert(connection, table)
+@cache
+def _replacing(dialect: str, table: Table) -> Any:
+    """Made once: building it takes as long as running it, at every batch."""
+    statement = _insert(dialect, table)
     keys = [column.name for column in table.primary_key]
     values = {
         column.name: statement.excluded[column.name]
         for column in table.c
         if column.name not in keys
     }
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=values), rows
-    )
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+def keep(connection: Connection, table: Table, rows: Rows) -> None:
+    """Insert rows, leaving alone those whose key is there already."""
+    if rows:
+        connection.execute(_keeping(connection.dialect.name, table), rows)
+
+
+def upsert(connection: Connection, table: Table, rows: Rows) -> None:
+    """Insert rows, or replace all other columns of those whose key is there."""
+    if rows:
+        connection.execute(_replacing(connection.dialect.name, table), rows)
