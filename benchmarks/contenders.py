@@ -9,11 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks.fleet import plan
 from benchmarks.records import PARTITIONS
@@ -102,8 +103,8 @@ def share(given: Given) -> dict[str, float]:
     consumer = worker._consumer  # noqa: SLF001 - nobody else needs a start line
     while not go.said:
         worker.step()
-        if held := consumer.assignment():
-            consumer.pause(held)
+        with suppress(KafkaException):  # it was given away between the two calls
+            consumer.pause(consumer.assignment())
     worker.flush()
     before, watch = worker.records, Stopwatch()
     watch.start()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from benchmarks.course import Course, start
 from benchmarks.figures import FailedError, Figure, say
+from benchmarks.records import PARTITIONS
 
 PROCESSES = (1, 2, 4)
 BALANCE_S = 60.0
@@ -65,7 +66,7 @@ def _together(course: Course, number: int) -> tuple[float, float]:
     given = course.given(course.count)
     started = [start("share", {**given, "slot": str(n)}) for n in range(number)]
     try:
-        _until(lambda: _members(course, given["observations"]) == number)
+        _until(lambda: _balanced(course, given["observations"], started))
         begun = time.time()
         for process in started:
             _tell(process, "go")
@@ -87,12 +88,15 @@ def _together(course: Course, number: int) -> tuple[float, float]:
     return records / (ended - begun), cpu_s / records * 1e6
 
 
-def _members(course: Course, group: str) -> int:
-    """How many members of the group hold partitions."""
+def _balanced(course: Course, group: str, started: list[subprocess.Popen[str]]) -> bool:
+    """Whether each of them holds its share of the partitions."""
+    for process in started:
+        if process.poll() is not None:
+            raise FailedError(f"an ingest process ended: {process.communicate()[1]}")
     admin = course.kafka.admin()
     asked = admin.describe_consumer_groups([group])[group].result(10)
     held = [len(one.assignment.topic_partitions) for one in asked.members]
-    return sum(map(bool, held)) if sum(held) else 0
+    return len(held) == len(started) and set(held) == {PARTITIONS // len(held)}
 
 
 def _until(holds: Callable[[], bool]) -> None:
