@@ -41,7 +41,7 @@ class Size(NamedTuple):
 
 FULL = Size(
     name="faults",
-    seconds=320,
+    seconds=400,
     before_s=10,
     divisor=60,
     outages=(("shop", 35, 90), ("orders", 115, 170), ("returns", 190, 260)),
