@@ -180,6 +180,28 @@ def test_a_statement_that_loses_is_counted_and_one_that_repeats_is_not():
     assert list(facts.between(T0, T0 + BUCKET_MS)) == [cell(1.0, 6.0)]
 
 
+@given(
+    st.lists(st.tuples(cells, st.integers(0, 9)), max_size=30),
+    st.sets(st.integers(0, 4)),
+)
+def test_statements_taken_together_are_merged_one_by_one(said, evicted):
+    saved, also_saved = {}, {}
+    facts, other = (Cells(MINUTE, SENTINELS, one.get) for one in (saved, also_saved))
+    for part in range(10):
+        run = [cell for cell, when in said if when == part]
+        changed = [cell[0] for cell in run if other.merge(cell)]
+        assert facts.take([(0, one[0], 0, *one[1:]) for one in run]) == changed
+        assert facts.dirty == other.dirty
+        if part in evicted:
+            for one, pages in ((facts, saved), (other, also_saved)):
+                pages |= {page: one.page(page) for page in one.dirty}
+                one.dirty.clear()
+                one.evict(T0 // HOUR + 2, T0 + 3 * HOUR)
+    begin, end = T0, T0 + 6 * HOUR
+    assert list(facts.between(begin, end)) == list(other.between(begin, end))
+    assert facts.outweighed == other.outweighed
+
+
 # -- deltas against a plain sum --------------------------------------------------------
 
 

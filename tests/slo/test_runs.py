@@ -44,11 +44,12 @@ PARTS = [
 ]
 
 
-def feed_of(draw, source, parts):
+def feed_of(draw, source, parts, *, simple):
+    metrics = [1] if simple else [1, 1, 2]
     inputs = tuple(
         Input(
             part,
-            tuple(f"m{n}" for n in range(draw(st.sampled_from([1, 1, 2])))),
+            tuple(f"m{n}" for n in range(draw(st.sampled_from(metrics)))),
             stat=draw(st.sampled_from(list(Stat))),
             rate=draw(st.booleans()),
             absent=draw(st.sampled_from(["no_data", "zero"])),
@@ -61,44 +62,46 @@ def feed_of(draw, source, parts):
 
 
 numbers = st.sampled_from(
-    [0.0, 0.5, 1.0, 1.5, 2.5, 7.0, 100.0, -1.0, -2.0, -7.0, float(ABSURD_AMOUNT)]
+    [0.0, 0.025, 0.5, 1.0, 1.5, 2.5, 7.0, 100.0, -1.0, -2.0, -7.0, float(ABSURD_AMOUNT)]
 )
 stats = st.tuples(st.sampled_from([0.0, 1.0, 6.0]), numbers, numbers, numbers)
 
 
-def cells_of(draw, sentinels):
-    """One route: usually a cell a minute, some missing; else of any period."""
-    period = draw(
-        st.sampled_from([MINUTE] * 6 + [10 * SECOND, 15 * SECOND, 2 * MINUTE])
-    )
+def cells_of(draw, sentinels, *, simple):
+    """One route: a cell a minute, some missing; else of any period."""
+    periods = [MINUTE] if simple else [MINUTE, 10 * SECOND, 15 * SECOND, 2 * MINUTE]
+    period = draw(st.sampled_from(periods))
     facts = Cells(period, frozenset(one.value for one in sentinels))
     for number in draw(st.sets(st.integers(0, 8), max_size=8)):
-        off = draw(st.sampled_from([0] * 12 + [3_000]))
+        off = 0 if simple else draw(st.sampled_from([0] * 12 + [3_000]))
         facts.take([(0, T0 + number * period + off, 0, *draw(stats))])
     return facts
 
 
-def recount_with_facts(draw, series):
-    """A recount whose readings mostly have one route, and mostly one feed speaks."""
+def recount_with_facts(draw, series, *, simple):
+    """A recount and its facts; where it is simple, one feed speaks of one route each."""
     feeds = [FeedReading(feed) for feed in series.feeds]
     recount = recount_of(series, feeds)
     for number, feed in enumerate(feeds):
-        if number and draw(st.integers(0, 3)):
+        if number and (simple or draw(st.booleans())):
             continue
         for reading in feed.readings:
             for rank in range(len(reading.part.metrics)):
-                for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2]))):
-                    reading.attach(rank, cells_of(draw, reading.part.sentinels))
+                for _ in range(1 if simple else draw(st.integers(0, 2))):
+                    facts = cells_of(draw, reading.part.sentinels, simple=simple)
+                    reading.attach(rank, facts)
     return recount
 
 
 @st.composite
 def tasks(draw):
     """Series of one SLO, with facts of their own."""
+    simple = draw(st.sampled_from([True, True, True, False]))
     parts = draw(st.sampled_from(PARTS))
     kind = SliKind.THRESHOLD if parts == (Part.VALUE,) else SliKind.RATIO
     feeds = tuple(
-        feed_of(draw, f"source{n}", parts) for n in range(draw(st.integers(1, 2)))
+        feed_of(draw, f"source{n}", parts, simple=simple)
+        for n in range(draw(st.integers(1, 2)))
     )
     indicator = entry("X", kind, feeds[0], Budgeting.OCCURRENCES, threshold=1.0)
     objective = slo(
@@ -111,7 +114,7 @@ def tasks(draw):
     series = Series(objective, INSTANCE, CLUSTER, feeds)
     found = []
     for _ in range(draw(st.integers(1, 4))):
-        recount = recount_with_facts(draw, series)
+        recount = recount_with_facts(draw, series, simple=simple)
         first, step = T0 // recount.step_ms, recount.step_ms
         last = max(10 * MINUTE // step, 1)
         offsets = draw(st.sets(st.integers(0, last), min_size=1, max_size=20))

@@ -10,22 +10,20 @@ from slo.ledger import SeriesLedger
 from slo.model import HOUR, MINUTE, Counts
 from tests.slo.made import T0
 
-sizes = st.sampled_from([0, 1, 1, 10, 1_000, 2**30])
-rows = st.tuples(
-    st.integers(0, 8 * 60).map(lambda minute: T0 + minute * MINUTE),
-    sizes,
-    sizes,
-    st.sampled_from([0, 0, 0, 7]),
-).map(
-    lambda one: (
-        one[0],
-        one[1],
-        one[1] + one[2],
-        one[1] + one[3],
-        one[1] + one[2] + one[3],
-    )
+sizes = st.sampled_from([0, 1, 10, 1_000, 2**30])
+minutes = st.integers(0, 8) | st.integers(0, 8 * 60)
+
+
+def row_of(minute, good, bad, more):
+    """A row of the ledger; `more` good events than counts lie behind it."""
+    total = good + bad
+    return T0 + minute * MINUTE, good, total, good + more, total + more
+
+
+rows = st.builds(row_of, minutes, sizes, sizes, st.sampled_from([0, 0, 0, 7])) | (
+    st.builds(row_of, minutes, st.just(0), st.just(0), st.just(0))
 )
-runs = st.lists(rows, min_size=1, max_size=12, unique_by=lambda row: row[0]).map(sorted)
+runs = st.lists(rows, min_size=1, max_size=8, unique_by=lambda row: row[0]).map(sorted)
 steps = st.lists(runs | st.integers(0, 9), max_size=12)
 
 
@@ -88,6 +86,16 @@ def test_many_at_once_are_one_after_the_other(said):
     assert saved == also_saved
     assert ledger.last == other.last
     assert list(ledger.rows()) == list(other.rows())
+
+
+def test_a_newest_bucket_that_was_taken_out_and_comes_back_is_a_revision():
+    ledger = SeriesLedger()
+    rows = [(T0, 1, 1, 1, 1), (T0 + MINUTE, 0, 1, 0, 1)]
+    ledger.put_rows(rows)
+    ledger.put_rows([(T0 + MINUTE, 0, 0, 0, 0)])
+    changed = ledger.put_rows([rows[1], (T0 + 2 * MINUTE, 1, 1, 1, 1)])
+    assert changed.revised == [(rows[1], (1, 1, 1))]
+    assert (ledger.known_good, ledger.known_bad, ledger.revisions) == (2, 1, 2)
 
 
 def test_the_late_rows_of_a_run_move_what_lies_after_them_once():
