@@ -4,16 +4,20 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from prometheus_client.registry import CollectorRegistry
 
+from slo.policy import DEFAULT
 from streams.listener import ALIVE, READY, Listener, Standing
+from streams.metrics import EngineCollector, Figures
+from streams.timing import Timings
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
-class Nothing(CollectorRegistry):
-    def collect(self):
-        return iter(())
+def nothing() -> EngineCollector:
+    """The figures of an engine that has counted nothing."""
+    return EngineCollector(
+        list, Figures, Timings(), policy=DEFAULT, clock=lambda: 0, version="0"
+    )
 
 
 def asked(url: str, **headers: str) -> tuple[int, str, dict[str, str]]:
@@ -33,7 +37,7 @@ def standing():
 @pytest.fixture
 def listener(standing):
     probes = {path: lambda path=path: standing[path] for path in (ALIVE, READY)}
-    with Listener("127.0.0.1", 0, Nothing(), probes, TOKEN) as made:
+    with Listener("127.0.0.1", 0, nothing(), probes, TOKEN) as made:
         yield made
 
 
@@ -78,6 +82,6 @@ def test_who_bears_the_token_sees_the_figures(listener):
 
 
 def test_without_a_token_everybody_does(standing):
-    with Listener("127.0.0.1", 0, Nothing(), {}) as open_to_all:
+    with Listener("127.0.0.1", 0, nothing(), {}) as open_to_all:
         assert asked(f"{open_to_all.url}/metrics")[0] == 200
         assert asked(f"{open_to_all.url}/healthz")[0] == 404
