@@ -162,7 +162,7 @@ def main() -> None:
         everything = [one.public() for _, some in found.values() for one in some]
         chosen.out.write_text(json.dumps(everything, indent=2) + "\n")
     if chosen.record:
-        house.keep(found)
+        house.keep(found, house.moment())
     if failed:
         raise SystemExit("\n".join(failed))
 

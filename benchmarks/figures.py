@@ -80,15 +80,25 @@ def table(figures: Iterable[Figure]) -> list[str]:
     return lines
 
 
-def keep(measured: Mapping[str, tuple[str, list[Figure]]]) -> None:
-    """Write sections (title, figures by name) into RESULTS.md, beside the others."""
-    kept = _sections(RESULTS.read_text() if RESULTS.is_file() else "")
-    day = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+def keep(
+    measured: Mapping[str, tuple[str, list[Figure]]], about: str, where: Path = RESULTS
+) -> None:
+    """Write sections (title, figures by name) into a file, beside those it has.
+
+    `about` says when and on what they were measured.
+    """
+    kept = _sections(where.read_text() if where.is_file() else "")
     for title, figures in measured.values():
-        made = ["", f"{day}; {machine()}.", "", *table(figures), ""]
+        made = ["", f"{about}.", "", *table(figures), ""]
         kept[title] = "\n".join(made)
     parts = [f"\n## {title}\n{text}" for title, text in kept.items()]
-    RESULTS.write_text(HEAD + "".join(parts))
+    where.write_text(HEAD + "".join(parts))
+
+
+def moment() -> str:
+    """Now, the machine, and how busy it is with all that runs on it."""
+    day = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    return f"{day}; {machine()}; load average at the end {os.getloadavg()[1]:.1f}"
 
 
 def _sections(text: str) -> dict[str, str]:

@@ -12,6 +12,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from confluent_kafka import KafkaException
+
 from benchmarks.course import Course, start
 from benchmarks.figures import FailedError, Figure, say
 from benchmarks.records import PARTITIONS
@@ -94,7 +96,10 @@ def _balanced(course: Course, group: str, started: list[subprocess.Popen[str]]) 
         if process.poll() is not None:
             raise FailedError(f"an ingest process ended: {process.communicate()[1]}")
     admin = course.kafka.admin()
-    asked = admin.describe_consumer_groups([group])[group].result(10)
+    try:
+        asked = admin.describe_consumer_groups([group])[group].result(10)
+    except KafkaException:  # the group has no coordinator yet
+        return False
     held = [len(one.assignment.topic_partitions) for one in asked.members]
     return len(held) == len(started) and set(held) == {PARTITIONS // len(held)}
 
