@@ -82,7 +82,7 @@ def killed_after(step: str, engine: Engine, partitions: int) -> None:
 
 @pytest.mark.parametrize(
     ("step", "before", "after"),
-    [("1", 2, 4), ("2", 2, 4), ("3", 2, 4), ("2", 3, 2), ("3", 3, 2)],
+    [("1", 2, 4), ("2", 2, 4), ("3", 2, 4), ("3", 3, 2)],
 )
 def test_a_move_that_is_killed_between_two_steps_is_ended_by_another(
     world, step, before, after
