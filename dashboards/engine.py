@@ -34,6 +34,7 @@ def panels() -> list[tuple[Size, ModernPanel]]:
         (CHART, _lag()),
         (CHART, records_by_result(RESULTS_TITLE)),
         (CHART, _refused()),
+        (CHART, _adjusted()),
         (CHART, _batch_time()),
         (CHART, _notices()),
     ]
@@ -131,6 +132,27 @@ def _refused() -> ModernPanel:
     expr = f"sum by ({by}) (rate({names.REFUSED_TOTAL}[$__rate_interval]))"
     queries = [Query(expr, "{{source}}: {{reason}}")]
     return chart(REFUSED_TITLE, about, queries, Look(unit="ops"), BARS)
+
+
+def _adjusted() -> ModernPanel:
+    about = About(
+        "records that Kafka dropped unread, and statements that count"
+        " otherwise than stated; beside them the partitions that are not read.",
+        "nothing lost, nothing unread, few statements outweighed or clamped.",
+        "*lost*: retention is shorter than we were away, and those hours stay without"
+        " data; *not read*: readiness names the partition and what its saved marks"
+        " lack; *clamped*: a source's good and total contradict each other.",
+    )
+    lost = f"sum(increase({names.LOST_TOTAL}[$__rate_interval]))"
+    adjusted = f"sum by ({contract.REASON}) (increase({names.ADJUSTED_TOTAL}[$__rate_interval]))"
+    unread = f"sum({names.REFUSED_PARTITIONS})"
+    queries = [
+        Query(lost, "lost"),
+        Query(adjusted, "{{reason}}"),
+        Query(unread, "partitions not read"),
+    ]
+    look = Look(unit="none", low=0.0, links=_to(RESULTS_TITLE))
+    return chart("Lost, not read, adjusted", about, queries, look)
 
 
 def _batch_time() -> ModernPanel:

@@ -154,9 +154,11 @@ class EmbeddedEngine:
 
     def figures(self) -> Figures:
         """What was counted."""
+        tally = self.evaluator.tally
         return Figures(
             records=dict(self.ingest.records),
-            refused=dict(self.ingest.refused) | self._unread(),
+            refused=dict(self.ingest.refused) | self._unread() | tally.refused,
+            adjusted=tally.adjusted,
             checkpoints_ms={0: self.evaluator.checkpoint_ms},
             incidents_open=len(self.evaluator.open_incidents),
             unknown_resources=len(self.ingest.unknown_resources),

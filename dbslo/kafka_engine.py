@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from dbslo import logs
 from dbslo.access import connection_of
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from streams.runtimes.faust import FaustWorker
 
 log = logging.getLogger("dbslo.engines")
+
+Key = TypeVar("Key")
 
 SPARE_SECONDS = 15.0
 """A worker that got no partition by then is one that waits for another's end."""
@@ -155,12 +157,14 @@ class KafkaEngine:
     def figures(self) -> Figures:
         """What was counted."""
         ingest, reader, judge = self.ingest, self._reader, self._judge
+        tallies = [one.tally for one in self._held().values()]
+        refused = [one.refused for one in (ingest, judge) if one is not None]
         return Figures(
             records=dict(ingest.records) if ingest else {},
-            refused={
-                **(ingest.refused if ingest else {}),
-                **(judge.refused if judge else {}),
-            },
+            refused=_added([*refused, *(one.refused for one in tallies)]),
+            adjusted=_added(one.adjusted for one in tallies),
+            lost=dict(reader.lost) if reader else {},
+            refused_partitions=len(reader.refused) if reader else 0,
             lag={**(reader.lag if reader else {}), **(judge.lag if judge else {})},
             checkpoints_ms=self._checkpoints(),
             incidents_open=self._open_incidents(),
@@ -177,13 +181,20 @@ class KafkaEngine:
 
     def unready(self) -> list[str]:
         """Stages that have not joined or are far behind, commits that are late."""
+        reader = self._reader
+        unread = [
+            f"{topic}[{number}] is not read: {why}"
+            for (topic, number), why in sorted(
+                (reader.refused if reader else {}).items()
+            )
+        ]
         starting = [f"{one.name} starts" for one in self._stages if not one.rounds]
         if not starting and self._judge is not None and not self._held():
             waited_s = time.monotonic() - self._started_s
             if waited_s < SPARE_SECONDS:
                 starting = ["evaluate holds no partition yet"]
         late = late_commits(self._checkpoints(), real_clock())
-        return starting + self._waiting() + self._behind() + late
+        return unread + starting + self._waiting() + self._behind() + late
 
     @property
     def gap_ms(self) -> int:
@@ -260,6 +271,15 @@ class KafkaEngine:
 
     def _open_incidents(self) -> int:
         return sum(len(one.open_incidents) for one in self._held().values())
+
+
+def _added(counts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+    """What several have counted, together."""
+    found: dict[Key, int] = {}
+    for one in counts:
+        for key, count in one.items():
+            found[key] = found.get(key, 0) + count
+    return found
 
 
 def _faust_worker() -> type["FaustWorker"]:

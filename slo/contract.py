@@ -117,5 +117,16 @@ METRICS: dict[str, Metric] = {
     names.OUTBOX_OLDEST_SECONDS: _engine("Age of the oldest notice not yet sent."),
     names.INCIDENTS_OPEN: _engine("Incidents that are open now."),
     names.UNKNOWN_RESOURCES: _engine("Resources seen that no inventory names."),
+    names.ADJUSTED_TOTAL: _count(
+        "Statements that count otherwise than stated: outweighed by another of the same"
+        " cell, clamped to their total.",
+        REASON,
+    ),
+    names.LOST_TOTAL: _count(
+        "Records that Kafka dropped before they were read.", TOPIC, PARTITION
+    ),
+    names.REFUSED_PARTITIONS: _engine(
+        "Source partitions that are not read: what was saved of them cannot be read."
+    ),
     names.BUILD_INFO: _engine("Always 1; the version that runs.", VERSION),
 }

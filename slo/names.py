@@ -49,6 +49,9 @@ NOTIFY_TOTAL = "dbslo_notify_total"
 OUTBOX_OLDEST_SECONDS = "dbslo_outbox_oldest_seconds"
 INCIDENTS_OPEN = "dbslo_incidents_open"
 UNKNOWN_RESOURCES = "dbslo_unknown_resources"
+ADJUSTED_TOTAL = "dbslo_adjusted_total"
+LOST_TOTAL = "dbslo_lost_messages_total"
+REFUSED_PARTITIONS = "dbslo_refused_partitions"
 BUILD_INFO = "dbslo_build_info"
 
 # -- values of `dbslo_alert_state` ---------------------------------------------------

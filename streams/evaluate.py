@@ -20,7 +20,7 @@ from slo.verdict import Incident, VerdictChange
 from streams.batch import Batch
 from streams.frontier import Frontier, spans_of
 from streams.homes import placement
-from streams.image import Image
+from streams.image import Image, Tally
 from streams.pages import counts_entry, facts_entry
 from streams.partition import partition_of
 from streams.reading import read_partition
@@ -276,6 +276,12 @@ class Evaluator:
             yield self._image
         finally:
             self._lock.release()
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted since the image was loaded."""
+        with self._glimpse() as image:
+            return image.tally() if image else Tally()
 
     @property
     def frontier(self) -> Frontier:

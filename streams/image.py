@@ -27,6 +27,20 @@ RESIDENT_HOURS = 2
 """Facts younger than this stay in memory; older pages come back from the store."""
 
 
+TOO_MANY_TAG_SETS = ("observations", "too_many_tag_sets")
+"""Source and reason of what was refused for that."""
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Statements that count otherwise than stated, and those that do not count.
+
+    `adjusted` by reason, `refused` by (source, reason).
+    """
+
+    adjusted: dict[str, int] = {}
+    refused: dict[tuple[str, str], int] = {}
+
+
 class FactState(NamedTuple):
     """The facts of one route, and the series that read them."""
 
@@ -196,6 +210,16 @@ class Image:
             else:
                 made.slots.append((state.touched, state.recount.step_ms))
         return made
+
+    def tally(self) -> Tally:
+        """What was counted on the way since the image was loaded."""
+        cells = (one.facts for one in self.facts.values())
+        adjusted = {
+            "clamped": sum(state.clamped for state in self.series.values()),
+            "outweighed": sum(c.outweighed for c in cells if isinstance(c, Cells)),
+        }
+        sets = self.refused_tag_sets
+        return Tally(adjusted, {TOO_MANY_TAG_SETS: sets} if sets else {})
 
     # -- time and counts ------------------------------------------------------------
 

@@ -32,7 +32,8 @@ class Figures(msgspec.Struct, frozen=True):
     `records` by (topic, result), `refused` by (source, reason), `lag` messages by
     (topic, partition), `checkpoints_ms` when each partition was last committed,
     `notified` by (target, outcome), `outbox_oldest_ms` since when the oldest
-    notice waits (None: none does). Times are epoch ms.
+    notice waits (None: none does), `adjusted` statements by reason, `lost` records by
+    (topic, partition). Times are epoch ms.
     """
 
     records: Mapping[tuple[str, str], int] = {}
@@ -43,6 +44,9 @@ class Figures(msgspec.Struct, frozen=True):
     outbox_oldest_ms: int | None = None
     incidents_open: int = 0
     unknown_resources: int = 0
+    adjusted: Mapping[str, int] = {}
+    lost: Mapping[tuple[str, int], int] = {}
+    refused_partitions: int = 0
 
 
 class EngineCollector(Collector):
@@ -134,8 +138,14 @@ def _engine(families: Families, figures: Figures, now_ms: int) -> None:
     for name, counts in counted.items():
         for labels, count in sorted(counts.items()):
             _add(families, name, labels, count)
-    for (topic, partition), lag in sorted(figures.lag.items()):
-        _add(families, names.CONSUMER_LAG_MESSAGES, (topic, str(partition)), lag)
+    for name, by_place in (
+        (names.CONSUMER_LAG_MESSAGES, figures.lag),
+        (names.LOST_TOTAL, figures.lost),
+    ):
+        for (topic, partition), count in sorted(by_place.items()):
+            _add(families, name, (topic, str(partition)), count)
+    for reason, count in sorted(figures.adjusted.items()):
+        _add(families, names.ADJUSTED_TOTAL, (reason,), count)
     for number, at_ms in sorted(figures.checkpoints_ms.items()):
         age = _seconds_since(at_ms, now_ms)
         _add(families, names.CHECKPOINT_AGE_SECONDS, (str(number),), age)
@@ -144,6 +154,7 @@ def _engine(families: Families, figures: Figures, now_ms: int) -> None:
     _add(families, names.OUTBOX_OLDEST_SECONDS, (), waiting)
     _add(families, names.INCIDENTS_OPEN, (), figures.incidents_open)
     _add(families, names.UNKNOWN_RESOURCES, (), figures.unknown_resources)
+    _add(families, names.REFUSED_PARTITIONS, (), figures.refused_partitions)
 
 
 def _seconds_since(at_ms: int, now_ms: int) -> float:

@@ -115,6 +115,8 @@ class Fleet:
             outbox_oldest_ms=None,
             incidents_open=1 if self.now_ms in OUTAGE else 0,
             unknown_resources=2,
+            adjusted={"outweighed": passed},
+            lost={("cloudwatch", 0): 0},
         )
 
 

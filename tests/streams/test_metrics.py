@@ -128,6 +128,9 @@ FIGURES = Figures(
     outbox_oldest_ms=NOW - 30 * SECOND,
     incidents_open=1,
     unknown_resources=2,
+    adjusted={"clamped": 3, "outweighed": 5},
+    lost={("cloudwatch", 1): 11},
+    refused_partitions=1,
 )
 
 
@@ -290,6 +293,9 @@ def test_the_engine_speaks_of_itself(scrape):
     assert scrape.value(names.OUTBOX_OLDEST_SECONDS) == 30
     assert scrape.value(names.INCIDENTS_OPEN) == 1
     assert scrape.value(names.UNKNOWN_RESOURCES) == 2
+    assert scrape.value(names.ADJUSTED_TOTAL, reason="outweighed") == 5
+    assert scrape.value(names.LOST_TOTAL, topic="cloudwatch", partition="1") == 11
+    assert scrape.value(names.REFUSED_PARTITIONS) == 1
     assert scrape.value(names.BUILD_INFO, version="0.1.0") == 1
 
 
