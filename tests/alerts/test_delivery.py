@@ -12,12 +12,12 @@ from alerts.delivery import (
     Told,
     backoff_ms,
 )
+from alerts.memory import MemoryOutbox
 from alerts.notifiers.log import Log
 from alerts.notifiers.pagerduty import PagerDuty
 from alerts.routing import Routes, default_routes
 from alerts.runner import Runner
 from alerts.testing.loopback import Reply
-from alerts.memory import MemoryOutbox
 from alerts.testing.pagerduty import ROUTING_KEY, PagerDutyServer
 from slo.model import HOUR, MINUTE, SECOND
 from slo.notice import Channel
