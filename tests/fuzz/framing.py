@@ -162,7 +162,8 @@ def _texts(bare: bytes) -> Iterator[Any]:
             tried += 1
             if tried > MAX_STARTS:
                 raise UncheckedError from error
-            at = found.end() + (TOO_DEEP if isinstance(error, RecursionError) else 0)
+            if text.startswith("[" * TOO_DEEP, found.end()):
+                at = found.end() + TOO_DEEP
             continue
         yield from _valid(value, text[found.end() : at])
 
