@@ -155,9 +155,9 @@ class Bounds(msgspec.Struct, frozen=True):
                 value in self.sentinels or self.low <= value <= self.high
                 for value in stats[2:]
             )
-        if not self.low <= stats.min <= stats.max <= self.high:
-            return False
-        if self.low >= 0 > stats.sum:  # nothing that is never negative adds up to it
+        inside = self.low <= stats.min <= stats.max <= self.high
+        # What is never negative does not add up to less than nothing.
+        if not inside or self.low >= 0 > stats.sum:
             return False
         if self.stat is Stat.SUM:
             return self.low <= stats.sum <= self.high
