@@ -268,8 +268,9 @@ def hot_slots(
     if max(int(bad[-1] - bad[0]) * below, int(total[-1] - total[0]) * above) >> 62:
         return None
     slots = np.asarray(starts, dtype=np.int64) // slot_ms
-    begins = np.flatnonzero(np.diff(slots, prepend=-1))
-    ends = np.append(begins[1:], slots.size)
-    hot = (bad[ends] - bad[begins]) * below > (total[ends] - total[begins]) * above
-    gaps = np.diff(slots[begins]) - 1
+    ends = np.flatnonzero(slots[1:] != slots[:-1]) + 1
+    edges = np.concatenate(([0], ends, [slots.size]))
+    bad, total, numbers = bad[edges], total[edges], slots[edges[:-1]]
+    hot = (bad[1:] - bad[:-1]) * below > (total[1:] - total[:-1]) * above
+    gaps = numbers[1:] - numbers[:-1] - 1
     return int(hot.sum() + gaps[hot[1:] & hot[:-1]].sum())

@@ -78,6 +78,7 @@ class Watch:
         self._by_cluster: Mapping[str, Sequence[SeriesState]] = {}
         self._fresh: dict[str, set[SeriesState]] = {}  # changed since the last moment
         self._moments: dict[str, Moment] = {}
+        self._made: dict[str, Status] = {}  # of the cluster that is being judged
         self._screened: Screened | None = None
 
     def begin(
@@ -105,6 +106,7 @@ class Watch:
             }
             if turned:
                 self._join(cluster, turned, moment.at_ms, told)
+            self._made.clear()
 
     def _due(
         self, moments: Mapping[str, Moment]
@@ -141,6 +143,7 @@ class Watch:
         if outcome.verdict is not state.verdict or not stays(state.alert, outcome):
             status = judge.status(ledger, timing, moment.at_ms, moment.stale)
             follows = _judged(state, status, told)
+            self._made[state.series.key] = status
         if self._screened is not None:
             self._screened.judged(state, judge, outcome)
         return follows
@@ -169,7 +172,11 @@ class Watch:
         self, incident: Incident, members: Iterable[SeriesState]
     ) -> list[Burning]:
         return [
-            burning(state.series, self.status(state, 0), state.seen)
+            burning(
+                state.series,
+                self._made.get(state.series.key) or self.status(state, 0),
+                state.seen,
+            )
             for state in members
             if state.series.key in incident.members
             and state.series.home in self._moments
