@@ -233,10 +233,21 @@ class Fold:
             return TOO_MANY_TAG_SETS
         self._tag_sets[key[:2]] += 1
         route = Route(want.resource, want.signal, tags, period_ms)
-        pages = self._pages[want.partition]
-        found = self._tracks[key] = Track(want, route, pages, self._holding, turn)
+        found = self._tracks[key] = self._new(want, route, turn)
         self._room -= len(found.packed_route)
         return found
+
+    def _new(self, want: Want, route: Route, turn: int) -> Track:
+        kind = Fork if want.also else Track
+        track = kind(want, route, self._pages[want.partition], self._holding, turn)
+        if isinstance(track, Fork):
+            track.others = tuple(
+                self._new(
+                    also, msgspec.structs.replace(route, resource=also.resource), turn
+                )
+                for also in want.also
+            )
+        return track
 
     def _sweep(self, now_ms: int) -> None:
         """Forget the routes that nobody used since the last sweep."""
