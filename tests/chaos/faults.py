@@ -184,6 +184,10 @@ class Faults:
         self._stage.postgres.start()
         self._settled("PostgreSQL restart (immediate)", at_ms)
 
+    def paged(self) -> None:
+        """Wait until somebody was paged, so that what follows hits an open incident."""
+        until("an incident is open", lambda: self._stage.pager.incidents, 60)
+
     def store_away(self, seconds: float) -> None:
         """PostgreSQL is shut down for longer than anybody waits in silence.
 
@@ -322,6 +326,7 @@ def brief(chosen: random.Random) -> Iterator[Step]:
         lambda f: f.backend_kill(),
     ]
     chosen.shuffle(steps)
+    yield lambda f: f.paged()
     yield from steps
 
 

@@ -65,10 +65,10 @@ AWAY = Size(
 
 BRIEF = Size(
     name="brief",
-    seconds=80,
+    seconds=94,
     before_s=60,
     divisor=120,
-    outages=(("shop", 2, 54),),
+    outages=(("shop", 2, 60),),
     plan=faults.brief,
     kills=2,
     inside=1,
