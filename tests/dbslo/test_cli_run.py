@@ -337,5 +337,6 @@ def test_a_kafka_that_does_not_answer_is_one_line(tmp_path):
     logged = running.log.read_text().splitlines()
     (line,) = [one for one in logged if "rdkafka" in one or one.startswith(("{", "%"))]
     assert json.loads(line)["error"] == (
-        f"Kafka at {address} does not answer: check the address"
+        f"Kafka at {address} does not answer:"
+        " check DBSLO_KAFKA, and security.protocol in DBSLO_KAFKA_OPTIONS"
     )
