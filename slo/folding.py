@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from itertools import chain, pairwise
 
 from slo.model import HOUR, MINUTE
-from slo.pages import LedgerPage, unpacked
+from slo.pages import MINUTES_PAGES, LedgerPage, unpacked
 from slo.totals import RunningTotals
 
 PAGE_MS = HOUR
@@ -30,9 +30,8 @@ NEVER = -2 * (ENDLESS_MS // PAGE_MS)
 
 _TEN_MINUTES = 10 * MINUTE
 
-_MINUTES_PAGES = 24
 _HOURS_PAGES = 174
-"""So many pages behind the fine ones are kept as rows of ten minutes, of an hour."""
+"""So many pages behind the fine ones are kept as rows of an hour, or finer."""
 
 
 class LostPageError(Exception):
@@ -66,7 +65,7 @@ class Folding:
     def trust(self, page: int, still_open: AbstractSet[int] = frozenset()) -> None:
         """The hours before an hour number are folded, but those that are still open."""
         self.fine_page, self.fine_ms = page, page * PAGE_MS
-        self._hours_page = page - _MINUTES_PAGES
+        self._hours_page = page - MINUTES_PAGES
         self._block_page = (page - _HOURS_PAGES) // BLOCK_PAGES * BLOCK_PAGES
         self.open = still_open
 
@@ -105,15 +104,16 @@ class Folding:
         """Fold the hours before an hour number, but what is not saved yet."""
         if self._fetch is None or (page <= self.fine_page and not self.open):
             return
-        fine = {*self.open, *self.pages(self.fine_page, page)}
+        later = {one for one in self.open if one >= page}
+        fine = {*(self.open - later), *self.pages(self.fine_page, page)}
         hours, blocks = self._hours_page, self._block_page
-        self.trust(max(self.fine_page, page), fine)
+        self.trust(max(self.fine_page, page), fine | later)
         due = chain(
             fine,
             self.pages(hours, self._hours_page),
             self.pages(blocks, self._block_page),
         )
-        still_open: set[int] = set()
+        still_open = later
         for begin, end in sorted({self.block(one) for one in due}):
             together = range(begin, end)
             if dirty.isdisjoint(together):

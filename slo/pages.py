@@ -103,6 +103,10 @@ def unpacked(data: bytes) -> LedgerPage:
     return _ledger_decoder.decode(data)
 
 
+MINUTES_PAGES = 24
+"""So many hours behind the fine ones are kept as rows of ten minutes."""
+
+
 class HistoryPage(msgspec.Struct, frozen=True, array_like=True):
     """The rows of a ledger before the hour number `page`, as they are held.
 
@@ -124,11 +128,22 @@ class HistoryPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 _history_decoder = msgspec.msgpack.Decoder(HistoryPage)
+_hourly_decoder = msgspec.msgpack.Decoder(
+    tuple[int, int | None, tuple[int, int], bytes]
+)
 
 
 def unpacked_history(data: bytes) -> HistoryPage:
     """The history of some bytes. Raises msgspec.DecodeError where they are none."""
-    return _history_decoder.decode(data)
+    try:
+        return _history_decoder.decode(data)
+    except msgspec.ValidationError:
+        page, first_ms, forgotten, rows = _hourly_decoder.decode(data)
+    # Earlier versions folded all before `page` to an hour each. So wide they are where
+    # rows of ten minutes end: those of ten minutes are all open, and come from pages.
+    fine_page = page + MINUTES_PAGES
+    hours = set(range(page, fine_page))
+    return HistoryPage(page, first_ms, forgotten, rows, fine_page, hours)
 
 
 # -- facts ---------------------------------------------------------------------

@@ -19,3 +19,9 @@ class Plan(msgspec.Struct, frozen=True):
     slos: tuple[SLO, ...]
     series: tuple[Series, ...]
     policy: Policy = DEFAULT
+
+    @property
+    def longest_ms(self) -> int:
+        """The longest stretch that anything is judged by, a window or a period, in ms."""
+        periods = (series.slo.period_ms for series in self.series)
+        return max(*self.policy.windows_ms, *periods)

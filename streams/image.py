@@ -89,6 +89,7 @@ class Image:
         self.facts: dict[Route, FactState] = {}
         self.new_routes: list[tuple[int, Route]] = []
         self.resident_hour = 0
+        self.longest_ms = plan.longest_ms
         self.refused_tag_sets = 0
         self._wholes: list[SeriesState] = []
         self._fetch = fetch_fact

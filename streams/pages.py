@@ -165,8 +165,7 @@ def _row(state: SeriesState) -> SeriesRow:
 
 def kept_from(image: Image, now_ms: int) -> int:
     """The moment, in ms, before which the store keeps no buckets any more."""
-    periods = [state.series.slo.period_ms for state in image.series.values()]
-    oldest = now_ms - max(periods, default=0) - LEDGER_MARGIN_MS
+    oldest = now_ms - image.longest_ms - LEDGER_MARGIN_MS
     return oldest // BLOCK_MS * BLOCK_MS  # what is folded as one goes as one
 
 

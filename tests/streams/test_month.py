@@ -1,7 +1,12 @@
 """A month on: old hours are summed up, older ones dropped, and all of it is still there."""
 
+import msgspec
+
 from slo.folding import PAGE_MS
 from slo.model import DAY, HOUR, MINUTE
+from streams.image import Image
+from streams.pages import kept_from
+from tests.fleet import PLAN
 from tests.streams.bench import LAG, T0, Bench, batch, cell
 
 DAYS = 34
@@ -36,3 +41,16 @@ def test_after_a_month_the_ledger_is_whole_and_a_restart_knows_what_was_known(tm
     # the restarted engine reads a folded hour back where it has to
     bench.apply(batch(now, [cell(LAG, starts[-9] - HOUR, 9.0)]), clock_ms=10**9)
     assert len(bench.dump(now)) == len(expected) + 1
+
+
+def test_hours_are_kept_for_the_longest_window_though_every_period_is_shorter():
+    short = tuple(
+        msgspec.structs.replace(
+            one, slo=msgspec.structs.replace(one.slo, period_ms=6 * HOUR)
+        )
+        for one in PLAN.series
+    )
+    plan = msgspec.structs.replace(PLAN, series=short)
+    image = Image(plan, lambda _: True, lambda *_: None, lambda *_: None)
+    assert max(plan.policy.windows_ms) == 3 * DAY
+    assert T0 - kept_from(image, T0) >= 3 * DAY + HOUR
