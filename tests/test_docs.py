@@ -198,3 +198,16 @@ def test_the_excerpt_of_the_first_page_is_from_a_real_run(tmp_path):
 
 def masked(line: str) -> str:
     return re.sub(r"\d+(\.\d+)?", "0", line).replace("[", "(")
+
+
+def test_every_gap_names_a_test_that_there_is():
+    page = ROOT / "docs" / "crashes.md"
+    rows = re.findall(
+        r"\]\((\S+\.py)\) `(test_\w+)` \|$", page.read_text(), re.MULTILINE
+    )
+    assert len(rows) > 20
+    for file, test in rows:
+        text = (page.parent / file).read_text()
+        assert re.search(rf"^\s*def {test}\(", text, re.MULTILINE), (file, test)
+    lines = [li for li in page.read_text().splitlines() if li.startswith("| ")]
+    assert len(rows) == sum("gap |" not in line for line in lines)
