@@ -29,6 +29,7 @@ OWN = {
 }
 """Sections that need no broker: `benchmarks/NAME.py`, its `figures()`."""
 
+TITLES = {"latency": f"Event to page at {latency.RATE:,} events/s"}
 SECTIONS = (*CONTENDERS, "scaling", "latency", *OWN)
 Section = tuple[str, list[Figure]]
 
@@ -72,8 +73,8 @@ class Bench:
 
     def latency(self) -> Section:
         """From an event to its page."""
-        found = latency.figures(self.kafka, self.folder, self._stores())
-        return f"Event to page at {latency.RATE:,} events/s", found
+        found = latency.figures(self.folder, self._stores())
+        return TITLES["latency"], found
 
     def _stores(self) -> dict[str, str]:
         stores = {"SQLite": f"sqlite:///{self.folder}/latency.db"}
@@ -153,7 +154,8 @@ def main() -> None:
                 section = measure()
             except FailedError as error:
                 failed.append(f"{name}: {error}")
-                continue
+                section = (TITLES.get(name, name), [*error.found])
+                section = section if error.found else None
             if section is not None:
                 found[name] = section
                 _print(section)

@@ -26,7 +26,14 @@ Ratios are of one run on one machine and hold elsewhere; rates do not.
 
 
 class FailedError(Exception):
-    """A section has no figures: what it measures did not work, or not in time."""
+    """What a section measures did not work, or not in time.
+
+    `found` are the figures that it has all the same.
+    """
+
+    def __init__(self, text: str, found: "Iterable[Figure]" = ()) -> None:
+        super().__init__(text)
+        self.found = tuple(found)
 
 
 class Figure(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ three. A third minute that turns bad is the decisive event; the same minute rest
 good, with a greater count, lets the incident resolve, and the next turn begins.
 """
 
+import json
 import os
 import random
 import signal
@@ -16,8 +17,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -41,21 +44,38 @@ AIMS = {"p50": 250.0, "p99": 750.0}
 
 
 class Pager(PagerDutyServer):
-    """PagerDuty, which notes when each request came; times are epoch seconds."""
+    """PagerDuty, which notes when each request came; times are epoch seconds.
+
+    `seen` has what opened an incident or ended it; `told` all that was said of a
+    cluster: a trigger of an incident that is open, too.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._noting = Lock()
         self.seen: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.told: dict[str, list[str]] = defaultdict(list)
+        self.repeated = 0
 
     def _serve(self, request: Request) -> Reply:
-        at, before = time.time(), len(self.events)
+        at = time.time()
         reply = super()._serve(request)
-        with self._noting:
-            for event in self.events[before:]:
-                cluster = event["dedup_key"].rsplit("/", 1)[-1]
-                self.seen[event["event_action"], cluster].append(at)
+        if request.path == "/v2/enqueue" and reply.status == HTTPStatus.ACCEPTED:
+            with self._noting:
+                self._note(json.loads(request.body), at)
         return reply
+
+    def _note(self, event: dict[str, Any], at: float) -> None:
+        action = event["event_action"]
+        cluster = event["dedup_key"].rsplit("/", 1)[-1]
+        summary = event.get("payload", {}).get("summary", "")
+        self.told[cluster].append(f"{at:.3f} {action} {summary}")
+        opened = len(self.seen["trigger", cluster])
+        is_open = opened > len(self.seen["resolve", cluster])
+        if is_open is (action == "resolve"):
+            self.seen[action, cluster].append(at)
+        else:
+            self.repeated += 1
 
 
 class Background:
@@ -85,6 +105,7 @@ class Cluster:
     def __init__(self, name: str, decisive_ms: int) -> None:
         self.name = name
         self.crossed: list[float] = []
+        self.said: list[str] = []
         self.mended = 0
         self._decisive_ms = decisive_ms
         self._count = 6.0
@@ -100,12 +121,14 @@ class Cluster:
         """The decisive event."""
         self._count += 1
         self.crossed.append(time.time())
+        self.said.append(f"{self.crossed[-1]:.3f} crosses")
         return self._datum("AbortedClients", BAD, self._decisive_ms)
 
     def mend(self) -> bytes:
         """The same minute, restated as good."""
         self._count += 1
         self.mended += 1
+        self.said.append(f"{time.time():.3f} mends")
         return self._datum("AbortedClients", 0.0, self._decisive_ms)
 
     def _datum(self, metric: str, value: float, start_ms: int) -> bytes:
@@ -132,6 +155,7 @@ class Load:
         names = [f"paged-{number:03d}" for number in range(CLUSTERS)]
         self.clusters = [Cluster(name, decisive_ms) for name in names]
         self._turn = self._sent = 0
+        self._begun = 0.0
         self._chance = random.Random(2)
 
     def run(self) -> float:
@@ -142,7 +166,7 @@ class Load:
         for cluster in self.clusters:
             for value in cluster.before():
                 self._send(value)
-        begun = time.time()
+        begun = self._begun = time.time()
         next_at = begun + SETTLE_S
         while not self._over():
             self._keep_pace(begun)
@@ -182,11 +206,16 @@ class Load:
         for cluster in self.clusters:
             seen = self._pager.seen["trigger", cluster.name]
             if len(seen) > len(cluster.crossed):
-                raise FailedError(f"{cluster.name} paged before its decisive event")
+                raise self._failed(cluster, "paged before its decisive event")
             if len(cluster.crossed) > len(seen) and cluster.crossed[-1] < late:
-                raise FailedError(f"{cluster.name} did not page within {LATE_S:g} s")
+                raise self._failed(cluster, f"did not page within {LATE_S:g} s")
         mended = sum(cluster.mended for cluster in self.clusters)
         return mended >= self._pages
+
+    def _failed(self, cluster: Cluster, what: str) -> FailedError:
+        said = "; ".join([f"begun {self._begun:.3f}", *cluster.said])
+        told = "; ".join(self._pager.told[cluster.name])
+        return FailedError(f"{cluster.name} {what}; it said: {said}; told: {told}")
 
     def _send(self, value: bytes) -> None:
         self._producer.produce(self._topic, value)
@@ -217,12 +246,25 @@ def _dbslo(
             stderr=out,
         )
     try:
-        yield process
+        try:
+            yield process
+        except FailedError as error:
+            raise _with_log(error, command, process.poll(), log) from None
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     finally:
         process.kill()
         process.wait()
+
+
+def _with_log(
+    error: FailedError, command: str, code: int | None, log: Path
+) -> FailedError:
+    """Where a process has ended, that is why; its last words say more."""
+    if code is None:
+        return error
+    words = log.read_text(errors="replace").splitlines()[-20:]
+    return FailedError("\n".join([f"{error}", f"{command} ended with {code}:", *words]))
 
 
 def measured(kafka: Kafka, folder: Path, store: str, pages: int = PAGES) -> list[float]:
@@ -243,11 +285,11 @@ def measured(kafka: Kafka, folder: Path, store: str, pages: int = PAGES) -> list
             "DBSLO_METRICS_LISTEN": "127.0.0.1:0",
         }
         for command in ("ingest", "evaluate"):
-            log = folder / f"{command}-{topic}.log"
+            log = folder / f"{command}-{store.partition(':')[0]}.log"
             stack.enter_context(_dbslo(command, env, log))
         load = Load(kafka.bootstrap, topic, pager, pages)
         rate = load.run()
-    say(f"{rate:,.0f} events/s were produced")
+    say(f"{rate:,.0f} events/s were produced; {pager.repeated} events told nothing new")
     return load.waits_ms()
 
 
@@ -257,12 +299,24 @@ def shares(waits_ms: list[float]) -> dict[str, float]:
     return {"p50": hundredths[49], "p99": hundredths[98]}
 
 
-def figures(kafka: Kafka, folder: Path, stores: dict[str, str]) -> list[Figure]:
-    """The figures of each store, by name and URL."""
+def figures(folder: Path, stores: dict[str, str]) -> list[Figure]:
+    """The figures of each store, by name and URL.
+
+    Each has a broker of its own: a new store reads what the observations topic holds
+    from its beginning, and would page for the row before.
+
+    Raises FailedError, with the figures of the others, where one has none.
+    """
     found: list[Figure] = []
+    failed: list[str] = []
     for name, url in stores.items():
         say(f"{PAGES} pages at {RATE:,} events/s, {name}")
-        waits = measured(kafka, folder, url)
+        try:
+            with Kafka.running() as kafka:
+                waits = measured(kafka, folder, url)
+        except FailedError as error:
+            failed.append(f"{name}: {error}")
+            continue
         found += [
             Figure(
                 f"{share} of {len(waits)} pages, {name}",
@@ -272,4 +326,6 @@ def figures(kafka: Kafka, folder: Path, stores: dict[str, str]) -> list[Figure]:
             )
             for share, value in shares(waits).items()
         ]
+    if failed:
+        raise FailedError("\n".join(failed), found)
     return found
