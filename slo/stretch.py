@@ -109,15 +109,16 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
             return WindowStatus(
                 self.window_ms, total, total, 1.0, 0.0, 0, bad, expected
             )
+        covered = 1.0 if self.covered_ms >= self.span_ms else self.coverage
         return WindowStatus(
             self.window_ms,
             self.total - self.bad,
             self.total,
-            self.coverage,
-            self.burn(budget),
+            covered,
+            self.burn(budget) if self.bad else 0.0,
             self.prior_ms,
             self.guard_bad,
-            self.expected,
+            self.expected if self.prior_ms else float(self.guard_total),
         )
 
 

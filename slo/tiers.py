@@ -109,7 +109,12 @@ def standing(rule: Rule, scene: Scene) -> Standing:
         bad_enough = scene.lookup.exceeds_if_rest_good
         if not (bad_enough(long, rule.limit) and bad_enough(short, rule.limit)):
             return Standing.UNKNOWN
-    elif not (long.exceeds(rule.limit) and short.exceeds(rule.limit)):
+    elif not (
+        long.bad
+        and short.bad
+        and long.exceeds(rule.limit)
+        and short.exceeds(rule.limit)
+    ):
         return Standing.QUIET
     slo = scene.slo
     passed = (

@@ -11,7 +11,6 @@ One call of `apply` is one SQL transaction. Its steps:
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import RLock
 
 from slo.ledger import LostPageError
 from slo.model import BUCKET_MS
@@ -28,6 +27,7 @@ from streams.saving import Saving
 from streams.series import CountRow
 from streams.store import Change, Extras, FencedError, Progress, RehearsedError, Store
 from streams.topics import Topics
+from streams.turns import Turns
 from streams.view import SeriesView, view
 from streams.watch import Moment, Orphans, Told, Watch
 
@@ -65,7 +65,7 @@ class Evaluator:
         self.partition = partition
         self._topics = topics
         self._partitions = partitions
-        self._lock = RLock()
+        self._lock = Turns()
         mine = [s for s in plan.series if self._mine(s.cluster.name)]
         self._clusters = sorted({series.cluster.name for series in mine})
         self._placement = placement(mine, partition)
@@ -257,25 +257,29 @@ class Evaluator:
     # -- looking -------------------------------------------------------------------
 
     def views(self) -> list[SeriesView]:
-        """Every series of the partition as committed; safe from other threads."""
+        """Every series of the partition as committed; safe from other threads.
+
+        Commits may come between two clusters: to stand still for all of them is long.
+        """
         with self._glimpse() as image:
-            return [
-                view(state, self._watch.status(state, now_ms), now_ms)
-                for cluster, states in (image.by_cluster.items() if image else ())
-                for now_ms in [self._frontier.now(cluster) or 0]
-                for state in states
-            ]
+            clusters = list(image.by_cluster) if image else []
+        found: list[SeriesView] = []
+        for cluster in clusters:
+            with self._glimpse() as image:
+                if image is None:
+                    return []
+                now_ms = self._frontier.now(cluster) or 0
+                found += [
+                    view(state, self._watch.status(state, now_ms), now_ms)
+                    for state in image.by_cluster.get(cluster, ())
+                ]
+        return found
 
     @contextmanager
     def _glimpse(self) -> Iterator[Image | None]:
         """The image as committed; None where there is none, or a commit takes long."""
-        if not self._lock.acquire(timeout=GLIMPSE_S):
-            yield None
-            return
-        try:
-            yield self._image
-        finally:
-            self._lock.release()
+        with self._lock.within(GLIMPSE_S) as held:
+            yield self._image if held else None
 
     @property
     def tally(self) -> Tally:

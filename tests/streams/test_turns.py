@@ -1,0 +1,61 @@
+"""Taking turns: nobody who waits is overtaken, and nobody waits longer than told."""
+
+from threading import Event, Thread
+
+import pytest
+
+from streams.turns import Turns
+
+
+def waiting(turns: Turns) -> bool:
+    """Whether somebody waits for the lock, and so holds the gate."""
+    return turns._gate.locked()
+
+
+def test_who_gives_it_back_and_asks_again_comes_after_who_waited():
+    turns, told, begun = Turns(), [], Event()
+
+    def other() -> None:
+        begun.set()
+        with turns:
+            told.append("who waited")
+
+    thread = Thread(target=other)
+    with turns:
+        thread.start()
+        begun.wait(10)
+        while not waiting(turns):
+            pass
+    for _ in range(100):  # a plain lock would be had anew each time
+        with turns.within(10) as held:
+            assert held
+            told.append("who asked again")
+    thread.join(10)
+    assert told[0] == "who waited"
+
+
+def test_who_has_waited_long_enough_goes_on_without_it():
+    turns = Turns()
+    found = []
+
+    def glimpse() -> None:
+        with turns.within(0.01) as held:
+            found.append(held)
+
+    with turns:
+        thread = Thread(target=glimpse)
+        thread.start()
+        thread.join(10)
+    assert found == [False]
+    with turns.within(0) as held:
+        assert held
+
+
+def test_whatever_fails_while_it_is_held_it_is_given_back():
+    turns = Turns()
+    with pytest.raises(KeyError), turns.within(1):
+        {}["nothing"]
+    with pytest.raises(KeyError), turns:
+        {}["nothing"]
+    with turns.within(0) as held:
+        assert held
