@@ -25,6 +25,7 @@ from streams.runtimes.partitions import Due, Partitions, ReloadedError
 from streams.runtimes.patience import StoreAwayError
 from streams.runtimes.security import security
 from streams.runtimes.settings import faust_settings
+from streams.runtimes.together import together
 
 READ_COMMITTED = "read_committed"
 FETCH_WAIT_MS = 100
@@ -84,6 +85,7 @@ class _Consumer(driver.Consumer):
         self.seeks = 0
         self.waits = False
         self._fetched_seeks = 0
+        self._fetched: dict[TP, Any] = {}
         self._sought: dict[TP, int] = {}
         self._seeking = asyncio.Lock()
         self._chain: Chain[TP] = Chain()
@@ -146,19 +148,17 @@ class _Consumer(driver.Consumer):
             await self.perform_seek()
             return {}, active
         if seeks != self._fetched_seeks:
-            self._fetched_seeks = seeks
-            self._forget_read()
-        found = (records or {}).items()
-        self._chain.fetched({tp: [one.offset for one in some] for tp, some in found})
+            self._fetched_seeks = seeks  # what was read until now, would be left out
+            self._read_offset.update({tp: n or None for tp, n in self._sought.items()})
+        self._fetched = found = records or {}
+        offsets = {tp: [one.offset for one in some] for tp, some in found.items()}
+        self._chain.fetched(offsets)
         return records, active
-
-    def _forget_read(self) -> None:
-        """What the last fetch noted as read until now, the driver would leave out."""
-        self._read_offset.update({tp: at or None for tp, at in self._sought.items()})
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         message: Any = super()._to_message(tp, record)
         message.seeks = self._fetched_seeks
+        message.fetched = self._fetched[tp]
         message.after = self._chain.after(tp, record.offset)
         return message
 
@@ -215,11 +215,10 @@ class FaustWorker(Evaluating):
 
         async def evaluate(stream: Any) -> None:
             async for event in stream.events():
-                consumer = cast(_Consumer, app.consumer)
-                await self._guarded(self._take(consumer, event.message))
+                await self._guarded(self._take(app.consumer, event.message))
 
         async def tick() -> None:
-            await self._guarded(self._tick(cast(_Consumer, app.consumer)))
+            await self._guarded(self._tick(app.consumer))
 
         app.agent(topic, concurrency=1, name="evaluate")(evaluate)
         app.timer(TICK_SECONDS)(tick)
@@ -238,10 +237,10 @@ class FaustWorker(Evaluating):
             await asyncio.Event().wait()
 
     async def _take(self, consumer: _Consumer, message: Any) -> None:
-        """Apply a batch, if it is the one that the store waits for.
+        """Apply a batch, if the store waits for it, with what was fetched behind it.
 
-        What was fetched before a seek comes again. A message whose predecessor never
-        came sends us back to the store's offset.
+        What was applied, or was fetched before a seek, is passed over at its turn. A
+        message whose predecessor never came sends us back to the store's offset.
         """
         place, partitions = (message.topic, message.partition), self.partitions
         due = partitions.due(message.partition, message.offset, message.after)
@@ -251,9 +250,10 @@ class FaustWorker(Evaluating):
             log.warning("a record before %s at %d is missing", place, message.offset)
             await consumer.perform_seek()
             return
-        batches = self.reader.batches(place, [(message.offset, message.value)])
+        run = together(message.fetched, message.offset)
+        batches = self.reader.batches(place, [(one.offset, one.value) for one in run])
         try:
-            partitions.apply(message.partition, batches, message.offset + 1)
+            partitions.apply(message.partition, batches, run[-1].offset + 1)
         except (ReloadedError, StoreAwayError):
             await consumer.perform_seek()
 

@@ -24,10 +24,10 @@ from streams.runtimes.partitions import (
 from streams.runtimes.patience import StoreAwayError
 from streams.runtimes.polled import Place, polled
 from streams.runtimes.settings import EvaluateSettings
+from streams.runtimes.together import MOST
 from streams.slab import Slab
 from streams.timing import Timings
 
-POLL_RECORDS = 200
 POLL_SECONDS = 0.05
 TICK_SECONDS = 1.0
 
@@ -109,7 +109,7 @@ class EvaluateWorker(Evaluating):
     def _poll(self) -> list[Message]:
         """What there is, as soon as there is anything: the client waits for all."""
         first = self._consumer.consume(1, POLL_SECONDS)
-        return first + self._consumer.consume(POLL_RECORDS - 1, 0) if first else first
+        return first + self._consumer.consume(MOST - 1, 0) if first else first
 
     def _tick(self) -> None:
         for partition in self.partitions.tick():

@@ -269,6 +269,16 @@ def test_a_store_that_fails_around_a_commit_changes_nothing(stage, fate):
     assert stage.lag() == [(minute, 1, 1) for minute in range(6)]
 
 
+def test_what_waits_is_applied_together(stage):
+    """A backlog costs a fraction of one SQL transaction for each batch."""
+    stage.write([told(minute % 90) for minute in range(900)])
+    counted = Flaky(str(stage.store._engine.url))
+    with closing(counted), stage.running(counted):
+        stage.read(900)
+    assert next(counted.commits) < 100
+    assert stage.lag() == [(minute, 1, 1) for minute in range(90)]
+
+
 # -- the store is slow, or away -------------------------------------------------------
 
 
