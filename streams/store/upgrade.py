@@ -1,6 +1,7 @@
 """The schema of a store, brought up to date at the start, once, whoever comes first."""
 
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect, select, text
@@ -12,6 +13,9 @@ LOCK: Final = 0x6462736C6F  # "dbslo"
 
 LOCK_SECONDS: Final = 600
 """Others wait for an upgrade for this long."""
+
+_ALEMBIC: Final = Lock()
+"""Alembic keeps the upgrade under way in the module: one at a time in a process."""
 
 UNNUMBERED: Final = "1"
 """What `meta` says in stores that were made before revisions were numbered."""
@@ -78,6 +82,7 @@ def _run(connection: Connection, found: str | None) -> None:
     config.set_main_option("script_location", folder)
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    if found is not None and not inspect(connection).has_table("alembic_version"):
-        command.stamp(config, found)
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        if found is not None and not inspect(connection).has_table("alembic_version"):
+            command.stamp(config, found)
+        command.upgrade(config, "head")

@@ -125,6 +125,21 @@ def test_two_workers_that_start_at_once_upgrade_a_store_once(urls):
     bench.store.close()
 
 
+def test_several_stores_are_made_at_once_in_one_process(urls):
+    wanted, together = [next(urls) for _ in range(4)], Barrier(4)
+
+    def start(url: str) -> str:
+        together.wait(10)
+        store = Store(url)
+        with store.reading() as connection:
+            found = upgrade.revision_of(connection)
+        store.close()
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(start, wanted)) == {schema.REVISIONS[-1]}
+
+
 @pytest.mark.parametrize(
     ("table", "column"), [("alembic_version", "version_num"), ("meta", "value")]
 )
