@@ -2,6 +2,7 @@
 
 import msgspec
 
+from slo.model import SECOND
 from streams.frontier import Frontier
 from streams.image import Image
 from streams.pages import CHECKPOINT_BYTES, CHECKPOINT_MS, checkpoint, settled
@@ -10,6 +11,16 @@ from streams.watch import Told
 
 FRONTIER_MS = 1_000
 """The frontier is saved at least this often, by stage 2's clock."""
+
+
+def turn(partition: int, clock_ms: int) -> int:
+    """Which of a partition's checkpoints a moment belongs to: one each CHECKPOINT_MS.
+
+    Each partition has its own moment. Were they all due at once, whoever waits for the
+    last one's commit would wait for all of them; so pages waited for seconds.
+    """
+    apart_ms = partition * 37 % 60 * SECOND  # neighbours far apart, all 60 differ
+    return (clock_ms + apart_ms) // CHECKPOINT_MS
 
 
 class Saving:
@@ -25,7 +36,7 @@ class Saving:
         self._store = store
         self._journal_bytes = 0
         self._frontier_ms = 0
-        self._checkpoint_ms = 0
+        self._turn = 0
         self._residue: Residue | None = None
 
     def begin(self, progress: Progress, clock_ms: int, image: Image) -> None:
@@ -36,7 +47,8 @@ class Saving:
         known = {state.id: key for key, state in image.series.items()}
         self._residue = self._store.residue(progress.partition, known)
         self.progress = progress
-        self._checkpoint_ms = self._frontier_ms = clock_ms
+        self._frontier_ms = clock_ms
+        self._turn = turn(progress.partition, clock_ms)
         self._journal_bytes = CHECKPOINT_BYTES if progress.next else 0
 
     def save(
@@ -68,7 +80,8 @@ class Saving:
         if due:
             settled(image, now)
             self._residue = None
-            self._journal_bytes, self._checkpoint_ms = 0, change.clock_ms
+            self._journal_bytes = 0
+            self._turn = turn(self.progress.partition, change.clock_ms)
 
     def _checkpoint(self, image: Image, now_ms: int) -> Checkpoint:
         """The pages that changed, and what may go: no route that was seen again."""
@@ -83,6 +96,5 @@ class Saving:
     def _checkpoint_due(self, clock_ms: int) -> bool:
         if self._journal_bytes >= CHECKPOINT_BYTES:
             return True
-        return (
-            self._journal_bytes > 0 and clock_ms - self._checkpoint_ms >= CHECKPOINT_MS
-        )
+        due = turn(self.progress.partition, clock_ms) > self._turn
+        return due and self._journal_bytes > 0
