@@ -17,6 +17,7 @@ from slo.model import BUCKET_MS
 from slo.plan import Plan
 from slo.verdict import Incident, VerdictChange
 from streams.batch import Batch
+from streams.elsewhere import Elsewhere
 from streams.frontier import Frontier, spans_of
 from streams.homes import placement
 from streams.image import Image, Tally
@@ -76,8 +77,7 @@ class Evaluator:
         self._frontier = Frontier(topics, self._clusters, spans_of(plan, topics))
         self._grid: dict[str, int] = {}
         self._stale: dict[str, str] = {}
-        self._orphans = Orphans((), ())
-        self._reconciled = True
+        self._orphans, self._reconciled = Orphans((), ()), True
 
     def _mine(self, cluster: str) -> bool:
         return partition_of(cluster, self._partitions) == self.partition
@@ -105,8 +105,8 @@ class Evaluator:
         self._frontier = found.frontier
         self._watch.begin(found.image.by_cluster, found.incidents)
         self._grid, self._stale = {}, {}
-        self._orphans = found.orphans
-        self._reconciled = False
+        self._orphans, self._reconciled = found.orphans, False
+        found.image.unread = Elsewhere(self.plan, self._mine).refuse
         self._image = found.image
         return found.image
 
@@ -226,8 +226,7 @@ class Evaluator:
                 again = known is not None and bool(known) is bool(silent)
                 whole = self._grid_reached(cluster) or not again
                 self._grid[cluster], self._stale[cluster] = now // BUCKET_MS, silent
-                at_ms = now // BUCKET_MS * BUCKET_MS
-                moments[cluster] = Moment(at_ms, silent, whole)
+                moments[cluster] = Moment(now - now % BUCKET_MS, silent, whole)
         self._watch.evaluate(moments, told)
 
     def _silent(self, cluster: str, clock_ms: int) -> str:
@@ -295,8 +294,7 @@ class Evaluator:
     @property
     def open_incidents(self) -> list[Incident]:
         """The incidents that are open."""
-        known = list(self._watch.incidents.values())
-        return [one for one in known if one.resolved_ms is None]
+        return [i for i in list(self._watch.incidents.values()) if not i.resolved_ms]
 
 
 __all__ = ["Evaluator", "FencedError", "NotAssignedError"]

@@ -74,7 +74,8 @@ class Image:
     """All series of one partition.
 
     `fetch_fact(route id, hour)` and `fetch_ledger(series id, page)` read pages that
-    are not in memory.
+    are not in memory. `unread(resource)` is called where a fact is dropped, since
+    nobody reads it here.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Image:
         self.resident_hour = 0
         self.longest_ms = plan.longest_ms
         self.refused_tag_sets = 0
+        self.unread: Callable[[str], object] = str
         self._wholes: list[SeriesState] = []
         self._fetch = fetch_fact
         self._wanted: dict[tuple[str, str], list[_Wanted]] = {}
@@ -153,6 +155,7 @@ class Image:
         key = (route.resource, route.signal)
         wanted = self._wanted.get(key)
         if wanted is None:
+            self.unread(route.resource)
             return None
         sets = self._tag_sets.get(key, 0)
         if sets >= MAX_TAG_SETS:

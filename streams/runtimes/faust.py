@@ -85,7 +85,7 @@ class _Consumer(driver.Consumer):
         self.seeks = 0
         self.waits = False
         self._fetched_seeks = 0
-        self._fetched: dict[TP, Any] = {}
+        self._fetched: Mapping[TP, list[Any]] = {}
         self._sought: dict[TP, int] = {}
         self._seeking = asyncio.Lock()
         self._chain: Chain[TP] = Chain()
@@ -215,10 +215,11 @@ class FaustWorker(Evaluating):
 
         async def evaluate(stream: Any) -> None:
             async for event in stream.events():
-                await self._guarded(self._take(app.consumer, event.message))
+                own = cast(_Consumer, app.consumer)
+                await self._guarded(self._take(own, event.message))
 
         async def tick() -> None:
-            await self._guarded(self._tick(app.consumer))
+            await self._guarded(self._tick(cast(_Consumer, app.consumer)))
 
         app.agent(topic, concurrency=1, name="evaluate")(evaluate)
         app.timer(TICK_SECONDS)(tick)
