@@ -3,21 +3,29 @@
 http.client has a time-out per read, so a server that sends a byte now and then
 could hold a sender past its lease. Here every wait, from connect to the last byte
 of the answer, ends at the same deadline.
+
+A connection is kept for the next POST: many pages at once must not each pay for a TLS
+handshake. One that the server has closed meanwhile is noticed before anything is sent,
+or costs one repeat on a new one: the same bytes, with the same dedup key.
 """
 
 import email.utils
 import http.client
 import io
+import select
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import SplitResult, urlsplit
+from weakref import finalize
 
 import msgspec
 
 from alerts.delivery import NotifyError
-from slo.model import HOUR, MINUTE
+from slo.model import HOUR, MINUTE, SECOND
 
 ANSWER_BYTES = 64 * 1024
 """As much of an answer as is read; the rest cannot matter."""
@@ -27,6 +35,10 @@ THROTTLED_MS = MINUTE
 
 LONGEST_WAIT_MS = HOUR
 """No Retry-After silences a page for longer than this."""
+
+KEPT_MS = 30 * SECOND
+"""A connection that was idle for longer is not used again: servers and firewalls on the
+way forget them, some without a word."""
 
 _RETRY = (
     HTTPStatus.REQUEST_TIMEOUT,
@@ -66,6 +78,7 @@ class Endpoint:
         self._port = _port(parts) or (443 if self._secure else 80)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._clock = clock
+        self._kept: deque[_Connection] = deque()  # one at most, if nobody posts with it
 
     def __str__(self) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -93,19 +106,56 @@ class Endpoint:
     def _exchange(
         self, body: bytes, headers: Mapping[str, str], deadline_ms: int
     ) -> Answer:
-        connection = _Connection(
-            self._host, self._port, self._secure, self._left(deadline_ms)
-        )
+        left = self._left(deadline_ms)
+        kept = self._again()
+        if kept is not None:
+            with suppress(ConnectionError):  # RemoteDisconnected is one, too
+                return self._spoken(kept, body, headers, left)
+        new = _Connection(self._host, self._port, self._secure)
+        return self._spoken(new, body, headers, left)
+
+    def _spoken(
+        self,
+        connection: "_Connection",
+        body: bytes,
+        headers: Mapping[str, str],
+        left: Callable[[], float],
+    ) -> Answer:
+        """What is answered; the connection is kept if it can carry another POST."""
+        connection.until(left)
+        kept = False
         try:
             connection.request("POST", self._path, body, dict(headers))
             response = connection.getresponse()
-            return Answer(
+            answer = Answer(
                 status=response.status,
                 body=_body(response),
                 retry_after=response.getheader("Retry-After", ""),
             )
+            kept = response.isclosed() and not response.will_close
         finally:
-            connection.end()
+            if not kept:
+                connection.end()
+        if kept:
+            self._keep(connection)
+        return answer
+
+    def _keep(self, connection: "_Connection") -> None:
+        connection.idle_since_ms = self._clock()
+        self._kept.append(connection)
+        while len(self._kept) > 1:  # two threads posted at once
+            self._kept.popleft().end()
+
+    def _again(self) -> "_Connection | None":
+        """The connection that was kept, if the server has not closed it."""
+        try:
+            kept = self._kept.pop()
+        except IndexError:
+            return None
+        if kept.silent and self._clock() - kept.idle_since_ms <= KEPT_MS:
+            return kept
+        kept.end()
+        return None
 
     def _left(self, deadline_ms: int) -> Callable[[], float]:
         def left() -> float:
@@ -178,21 +228,36 @@ def _asked_ms(answer: Answer, now_ms: int) -> int | None:
 class _Connection(http.client.HTTPConnection):
     """A connection whose every wait is bounded by `left()`, seconds to the deadline."""
 
-    def __init__(
-        self, host: str, port: int, secure: bool, left: Callable[[], float]
-    ) -> None:
+    def __init__(self, host: str, port: int, secure: bool) -> None:
         super().__init__(host, port)
+        self.idle_since_ms = 0
         self._secure = secure
-        self._left = left
+        self._left: Callable[[], float] = lambda: 0.0
         self._raw: socket.socket | None = None
+
+    def until(self, left: Callable[[], float]) -> None:
+        """Every wait from now on ends with `left()`."""
+        self._left = left
+        if self._raw is not None:
+            self.sock = _Bounded(self._raw, left)
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come unasked: its end, or bytes that are no answer."""
+        if self._raw is None:
+            return False
+        return not select.select([self._raw], [], [], 0)[0]
 
     def connect(self) -> None:
         address = (self.host, self.port)
         self._raw = socket.create_connection(address, self._left())
+        # Head and body leave apart: the body must not wait for the head's receipt.
+        self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._raw.settimeout(self._left())
         if self._secure:
             context = ssl.create_default_context()
             self._raw = context.wrap_socket(self._raw, server_hostname=self.host)
+        finalize(self, self._raw.close)  # also where nobody ends us any more
         self.sock = _Bounded(self._raw, self._left)
 
     def end(self) -> None:

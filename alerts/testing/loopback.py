@@ -1,8 +1,10 @@
 """An HTTP server on 127.0.0.1 whose next answers can be ordered, faults included."""
 
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -84,6 +86,7 @@ class LoopbackServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._server.hang_up()
 
     def __enter__(self) -> Self:
         self.start()
@@ -108,6 +111,23 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
         self.released = released
+        self._open: set[Any] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own; an idle client keeps its connection."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """A connection ends."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End every connection: a server that is gone answers nobody any more."""
+        for request in list(self._open):
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that has gone away is what some of the ordered faults are for."""
@@ -115,6 +135,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._reply()
@@ -134,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         if reply.hold:
             self.server.released.wait()
+        if reply.drop or reply.trickle:
+            self.close_connection = True
         if reply.drop:
             return
         if reply.trickle:
