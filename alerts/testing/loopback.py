@@ -113,10 +113,11 @@ class _Server(ThreadingHTTPServer):
         self.released = released
         self._open: set[Any] = set()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own; an idle client keeps its connection."""
+    def get_request(self) -> tuple[Any, Any]:
+        """A connection comes; a client that is idle keeps it."""
+        request, address = super().get_request()
         self._open.add(request)
-        super().process_request(request, client_address)
+        return request, address
 
     def shutdown_request(self, request: Any) -> None:
         """A connection ends."""
