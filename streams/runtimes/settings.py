@@ -54,7 +54,7 @@ def faust_settings(own: EvaluateSettings, folder: str) -> dict[str, Any]:
             f"kafka://{at.strip()}" for at in own.connection.bootstrap.split(",")
         ],
         "broker_session_timeout": SESSION_MS / SECOND,
-        "broker_heartbeat_interval": 2.0,
+        "broker_heartbeat_interval": 0.5,
         "broker_client_id": f"{own.group}-{own.slot}",
         "consumer_auto_offset_reset": "none",
         "consumer_max_fetch_size": MAX_FETCH_BYTES,
