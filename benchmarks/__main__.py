@@ -110,6 +110,17 @@ def sections(
     return {**rated, **chosen}
 
 
+def tried(
+    name: str, measure: Callable[[], Section | None], failed: list[str]
+) -> Section | None:
+    """A section; of one that fails what it has measured all the same, if anything."""
+    try:
+        return measure()
+    except FailedError as error:
+        failed.append(f"{name}: {error}")
+        return (TITLES.get(name, name), [*error.found]) if error.found else None
+
+
 @contextmanager
 def _bench(chosen: argparse.Namespace) -> Iterator[Bench]:
     with ExitStack() as stack:
@@ -150,12 +161,7 @@ def main() -> None:
     with _bench(chosen) as bench:
         for name, measure in sections(bench, chosen.only).items():
             say(f"section {name}")
-            try:
-                section = measure()
-            except FailedError as error:
-                failed.append(f"{name}: {error}")
-                section = (TITLES.get(name, name), [*error.found])
-                section = section if error.found else None
+            section = tried(name, measure, failed)
             if section is not None:
                 found[name] = section
                 _print(section)

@@ -1,6 +1,11 @@
 """What the bench keeps, and what it says to other programs."""
 
-from benchmarks.figures import Figure, keep
+from alerts.notifiers.pagerduty import PagerDuty
+from alerts.testing.pagerduty import ROUTING_KEY
+from benchmarks.__main__ import tried
+from benchmarks.figures import FailedError, Figure, keep
+from benchmarks.latency import Pager
+from tests.alerts.notices import NOTICE, T0, resolved
 
 RATE = Figure("stage 1", 600_000, "records/s", 0.61, "limit (wall)", "at least 0.6")
 LATENCY = Figure("p50 of 240 pages", 83.2, "ms", aim="at most 250 ms")
@@ -35,3 +40,25 @@ def test_other_programs_read_five_fields():
         "ratio": 0.61,
         "ratio_to": "limit (wall)",
     }
+
+
+def test_what_a_section_has_measured_is_told_though_its_next_row_fails():
+    def measure():
+        raise FailedError("PostgreSQL: nobody was paged", [LATENCY])
+
+    failed: list[str] = []
+    assert tried("latency", measure, failed) == (
+        "Event to page at 20,000 events/s",
+        [LATENCY],
+    )
+    assert failed == ["latency: PostgreSQL: nobody was paged"]
+
+
+def test_a_trigger_of_an_incident_that_is_open_is_no_page():
+    with Pager() as pager:
+        notifier = PagerDuty(ROUTING_KEY, lambda: T0, pager.url)
+        for notice in (NOTICE, NOTICE, resolved(), resolved(), NOTICE):
+            notifier.notify(notice, T0 + 10_000)
+        times = {action: len(at) for (action, _), at in pager.seen.items()}
+    assert times == {"trigger": 2, "resolve": 1}
+    assert pager.repeated == 2
