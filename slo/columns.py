@@ -228,8 +228,11 @@ def table(flat: "array[int]", width: int) -> Whole:
 
 
 def since(starts: "array[int]", sums: Sequence["array[int]"], moments: Whole) -> Whole:
-    """For each column of running totals, what it comes to from each moment on."""
-    at = np.searchsorted(np.asarray(starts), moments)
+    """For each column of running totals, what it comes to from each moment on.
+
+    Starts and moments are in the same unit.
+    """
+    at = np.searchsorted(np.asarray(starts, dtype=np.int64), moments)
     held = [np.asarray(column, dtype=np.int64) for column in sums]
     return np.stack([column[-1] - column[at] for column in held])
 

@@ -73,8 +73,8 @@ class Folding:
         """The hour numbers in [begin, end) in which a row begins."""
         totals = self._totals
         at = totals.place(begin * PAGE_MS)
-        while at < len(totals.starts):
-            page = totals.starts[at] // PAGE_MS
+        while at < len(totals):
+            page = totals.start(at) // PAGE_MS
             if page >= end:
                 return
             yield page
@@ -104,8 +104,10 @@ class Folding:
         """Fold the hours before an hour number, but what is not saved yet."""
         if self._fetch is None or (page <= self.fine_page and not self.open):
             return
-        later = {one for one in self.open if one >= page}
+        latest = max(page, self._block_page)
+        later = {one for one in self.open if one >= latest}
         fine = {*(self.open - later), *self.pages(self.fine_page, page)}
+        fine.update(one for one in dirty if self.fine_page <= one < page)  # emptied
         hours, blocks = self._hours_page, self._block_page
         self.trust(max(self.fine_page, page), fine | later)
         due = chain(
@@ -199,10 +201,10 @@ class Folding:
 
     def oldest(self) -> int | None:
         """The start of the oldest bucket held, in ms."""
-        starts = self._totals.starts
-        if starts:
-            self.unfold(starts[0] // PAGE_MS)
-        return starts[0] if starts else None
+        totals = self._totals
+        if totals:
+            self.unfold(totals.start(0) // PAGE_MS)
+        return totals.start(0) if totals else None
 
     def answers(self, grid: range) -> bool:
         """Whether no moment of a grid lies inside a folded row."""

@@ -71,12 +71,15 @@ class Facts(ABC, Generic[Held]):
         if hot < self._hot_from:
             self._warm(hot)
         self._hot_from = hot
-        for bucket in [one for one in self.buckets if one < hot]:
+        cold = [one for one in self.buckets if one < hot]
+        for bucket in cold:
             number = bucket // BUCKETS_PER_PAGE
             if number not in dirty:
                 if number >= page and number not in self._packed:
                     self.page(number)
                 del self.buckets[bucket]
+        if len(cold) > len(self.buckets):
+            self.buckets = dict(self.buckets)  # by itself it would never shrink
         self._present &= dirty
         for one in [one for one in self._packed if one < page]:
             del self._packed[one]

@@ -3,7 +3,7 @@
 A window is the difference of two running totals. Counts are set from facts, so
 setting a bucket twice changes nothing.
 
-Memory: a bucket is a start and three totals, 20 to 32 bytes (28 to 48 where slices and
+Memory: a bucket is a start and three totals, 10 to 28 bytes (14 to 44 where slices and
 the events behind them differ). `evict` folds what is saved into coarser rows, so minutes
 over 30 days take 900 rows, of which the newest seven hours are fine.
 """
@@ -36,20 +36,22 @@ class SeriesLedger(Setting):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return len(self._totals.starts)
+        return len(self._totals)
 
     @property
     def last(self) -> int | None:
         """Start of the newest bucket, None while nothing is held."""
-        starts = self._totals.starts
-        if starts and starts[-1] < self._append_from:
-            self._folding.unfold(starts[-1] // PAGE_MS)
-        return starts[-1] if starts else None
+        totals = self._totals
+        newest = totals.newest
+        if 0 <= newest < self._append_from:
+            self._folding.unfold(newest // PAGE_MS)
+            newest = totals.newest
+        return newest if newest >= 0 else None
 
     @property
     def now_known(self) -> Counts:
         """Everything that was ever counted, corrections included, forgotten or not."""
-        bad, total = (column[-1] for column in self._totals.columns[:2])
+        bad, total, *_ = self._totals.sums
         return Counts(total - bad, total)
 
     @property
@@ -57,9 +59,9 @@ class SeriesLedger(Setting):
         """Start of the newest bucket with anything bad, -1 where there is none."""
         totals = self._totals
         at = totals.last_bad()
-        if at >= 0 and self._folding.unfold(totals.starts[at] // PAGE_MS):
+        if at >= 0 and self._folding.unfold(totals.start(at) // PAGE_MS):
             at = totals.last_bad()
-        return totals.starts[at] if at >= 0 else -1
+        return totals.start(at) if at >= 0 else -1
 
     # -- looking -----------------------------------------------------------------
 
@@ -95,13 +97,14 @@ class SeriesLedger(Setting):
         self._folding.unfold_from(start_ms)
         totals = self._totals
         at = totals.place(-(-start_ms // slot_ms) * slot_ms)
-        return totals.starts[at:], [column[at:] for column in totals.columns[:2]]
+        starts = totals.starts(at, len(totals))
+        return starts, [column[at:] for column in totals.columns[:2]]
 
     @property
     def sums(self) -> tuple[int, int, int]:
         """Running totals of bad, total and buckets: a change is their difference."""
-        columns = self._totals.columns
-        return columns[0][-1], columns[1][-1], columns[2][-1]
+        bad, total, buckets, *_ = self._totals.sums
+        return bad, total, buckets
 
     def profile(self, grids: Sequence[range]) -> Whole:
         """Bad, total and buckets from each moment of some grids on, as columns."""
@@ -110,7 +113,8 @@ class SeriesLedger(Setting):
                 for moment in grid:
                     self._folding.cut(moment)
         totals = self._totals
-        return since(totals.starts, totals.columns[:3], moments_of(grids))
+        moments = -(-moments_of(grids) // totals.unit_ms)
+        return since(totals.ticks, totals.columns[:3], moments)
 
     def rows(self, start_ms: int = 0, end_ms: int = ENDLESS_MS) -> Iterator[Row]:
         """The buckets that start in [start, end), oldest first."""
@@ -125,7 +129,7 @@ class SeriesLedger(Setting):
         at, upto = self._folding.span(page, page + 1)
         gone = [start for start in self._gone if start // PAGE_MS == page]
         totals = self._totals
-        return packed(totals.starts[at:upto], totals.values(at, upto), gone)
+        return packed(totals.starts(at, upto), totals.values(at, upto), gone)
 
     def restore(self, data: bytes) -> None:
         """Put a packed hour back, in place of what memory holds of it.
@@ -173,8 +177,8 @@ class SeriesLedger(Setting):
         return HistoryPage(
             page,
             first if first is not None and first < page * PAGE_MS else None,
-            (totals.columns[0][0], totals.columns[1][0]),
-            packed(totals.starts[:upto], totals.values(0, upto), gone),
+            (totals.dropped[0], totals.dropped[1]),
+            packed(totals.starts(0, upto), totals.values(0, upto), gone),
             folding.fine_page,
             {one for one in folding.open if one < page},
         ).packed()

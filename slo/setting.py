@@ -74,10 +74,9 @@ class Setting:
         """
         good, total = counts.good, counts.total
         totals = self._totals
-        starts = totals.starts
         if (
             not total
-            or (starts and start_ms <= starts[-1])
+            or start_ms <= totals.newest
             or start_ms < self._append_from
             or start_ms in self._gone
         ):
@@ -137,8 +136,8 @@ class Setting:
         """Whether a bucket is held, and its place."""
         self._folding.unfold(start_ms // PAGE_MS)
         at = self._totals.place(start_ms)
-        starts = self._totals.starts
-        return at < len(starts) and starts[at] == start_ms, at
+        totals = self._totals
+        return at < len(totals) and totals.start(at) == start_ms, at
 
     def _touch(self, start_ms: int) -> None:
         page = start_ms // PAGE_MS
@@ -150,9 +149,8 @@ class Setting:
 
     def put_rows(self, rows: Sequence[Row]) -> Changed:
         """Set buckets as `put` does, in ascending order of start."""
-        starts = self._totals.starts
         first = rows[0][0]
-        if self._gone or first < self._append_from or (starts and first <= starts[-1]):
+        if self._gone or first < self._append_from or first <= self._totals.newest:
             late = self._late(rows)
             revised = self._revise(rows[:late]) if late else ()
             return Changed(self._append(rows[late:]), revised)
@@ -160,8 +158,8 @@ class Setting:
 
     def _late(self, rows: Sequence[Row]) -> int:
         """How many of some rows cannot be appended."""
-        starts, gone = self._totals.starts, self._gone
-        newest = max(starts[-1] if starts else 0, self._append_from - 1)
+        gone = self._gone
+        newest = max(self._totals.newest, self._append_from - 1)
         late = bisect_right(rows, newest, key=_start)
         return max([late, *(n for n, row in enumerate(rows, 1) if row[0] in gone)])
 
@@ -244,7 +242,7 @@ def _held(totals: RunningTotals, at: int, upto: int) -> dict[int, Sums]:
     bad, total, buckets, *events = columns
     events_bad, events_total = events or (bad, total)
     sums = zip(bad, total, buckets, events_bad, events_total, strict=True)
-    return dict(zip(totals.starts[at:upto], sums, strict=True))
+    return dict(zip(totals.starts(at, upto), sums, strict=True))
 
 
 def _columns(rows: Sequence[Sums], totals: RunningTotals) -> list[tuple[int, ...]]:

@@ -8,13 +8,14 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
+from operator import add
 
 import msgspec
 
-from slo.model import Counts
+from slo.model import SECOND, Counts
 
-_MOST = (1 << 31) - 1
-"""What fits in a column of 32 bits, as most totals of a month do."""
+_KINDS = (("H", (1 << 16) - 1), ("i", (1 << 31) - 1), ("q", (1 << 63) - 1))
+"""The types of a column, and what fits: a month of slices, most totals, all of them."""
 
 Sums = tuple[int, int, int, int, int]
 """(bad, total, buckets, events bad, events total) of a stretch of rows."""
@@ -37,23 +38,57 @@ class Window(msgspec.Struct, frozen=True, gc=False):
 
 
 class RunningTotals:
-    """Rows by start, in ms; each column holds the sum of all rows before each row.
+    """Rows by start; each column holds the sum of all rows before each row.
 
-    A column takes 4 bytes a row for as long as its sum fits, then 8. A row appended costs an append per column. One that comes late, or changes, also
-    moves the totals after it, so it costs as much as there are rows after it.
+    `ticks` are the starts in `unit_ms`, seconds wherever they are whole. `dropped` is
+    what each column came to in rows that were dropped. A column takes 2 bytes a row for
+    as long as its sum fits, then 4, then 8. A row appended costs an append per column.
+    One that comes late, or changes, also moves the totals after it.
     """
 
-    __slots__ = ("columns", "starts")
+    __slots__ = ("columns", "dropped", "ticks", "unit_ms")
 
     def __init__(self) -> None:
-        self.starts = array("q")
-        self.columns = tuple(array("i", [0]) for _ in range(3))
+        self.ticks = array("I")
+        self.unit_ms = SECOND
+        self.columns = tuple(array("H", [0]) for _ in range(3))
+        self.dropped: tuple[int, ...] = (0, 0, 0)
+
+    def __len__(self) -> int:
+        return len(self.ticks)
+
+    @property
+    def newest(self) -> int:
+        """The start of the newest row, in ms; -1 where there is none."""
+        return self.ticks[-1] * self.unit_ms if self.ticks else -1
+
+    @property
+    def sums(self) -> list[int]:
+        """What each column comes to in all, rows that were dropped included."""
+        pairs = zip(self.dropped, self.columns, strict=True)
+        return [gone + column[-1] for gone, column in pairs]
+
+    def start(self, at: int) -> int:
+        """The start of a row, in ms."""
+        return self.ticks[at] * self.unit_ms
+
+    def starts(self, at: int, upto: int) -> list[int]:
+        """The starts of the rows in [at, upto), in ms."""
+        unit_ms = self.unit_ms
+        return [tick * unit_ms for tick in self.ticks[at:upto]]
+
+    def _ticks(self, starts: Sequence[int]) -> "array[int]":
+        """Starts in ms as ticks. Where one is no whole second all are kept in ms."""
+        if self.unit_ms > 1 and any(start % SECOND for start in starts):
+            self.ticks = array("q", self.starts(0, len(self)))
+            self.unit_ms = 1
+        if self.unit_ms == 1:
+            return array("q", starts)
+        return array("I", [start // SECOND for start in starts])
 
     def begin(self, bad: int, total: int) -> None:
         """Go on from the totals of rows that were dropped; for empty ones."""
-        self.columns = tuple(
-            array("i" if one <= _MOST else "q", [one]) for one in (bad, total, 0)
-        )
+        self.dropped = (bad, total, 0)
 
     def append(self, start_ms: int, bad: int, total: int) -> None:
         """A row of one bucket after all others."""
@@ -66,10 +101,11 @@ class RunningTotals:
             column = columns[2]
             column.append(column[-1] + 1)
         except OverflowError:
-            self._make_room(len(self.starts) + 1, 0, (bad, total, 1))
+            self._make_room(len(self.ticks) + 1, 0, (bad, total, 1))
             self.append(start_ms, bad, total)
         else:
-            self.starts.append(start_ms)
+            tick = self._ticks((start_ms,))
+            self.ticks += tick
 
     def append_events(self, events: Counts) -> None:
         """The events behind the row just appended, where they have columns."""
@@ -79,7 +115,7 @@ class RunningTotals:
             total.append(total[-1] + events.total)
         except OverflowError:
             more = (events.total - events.good, events.total)
-            self._make_room(len(self.starts), 3, more)
+            self._make_room(len(self.ticks), 3, more)
             self.append_events(events)
 
     def extend(self, starts: Sequence[int], sums: Sequence[Sequence[int]]) -> None:
@@ -92,10 +128,11 @@ class RunningTotals:
             wide.fromlist(ends)
             columns.append(wide)
         self.columns = tuple(columns)
-        self.starts.extend(starts)
+        ticks = self._ticks(starts)
+        self.ticks += ticks
 
     def _make_room(self, size: int, first: int, more: Sequence[int]) -> None:
-        """Give 64 bits to the columns from `first` on that cannot take so much more.
+        """Widen the columns from `first` on that cannot take so much more.
 
         What was appended beyond `size` totals is taken back.
         """
@@ -110,6 +147,7 @@ class RunningTotals:
         if len(self.columns) == 3:
             bad, total, buckets = self.columns
             self.columns = (bad, total, buckets, bad[:], total[:])
+            self.dropped = (*self.dropped, *self.dropped[:2])
 
     def splice(
         self, at: int, upto: int, starts: Sequence[int], sums: Sequence[Sequence[int]]
@@ -119,7 +157,7 @@ class RunningTotals:
             self.split()
         elif len(self.columns) == 5:
             sums = (*sums, sums[0], sums[1])
-        self.starts[at:upto] = array("q", starts)
+        self.ticks[at:upto] = self._ticks(starts)
         self.columns = tuple(
             _spliced(column, at, upto, values)
             for column, values in zip(self.columns, sums, strict=True)
@@ -129,21 +167,25 @@ class RunningTotals:
         self, at: int, upto: int, kept: Sequence[int], starts: Sequence[int]
     ) -> None:
         """Join the rows in [at, upto): those from one kept row to the next are one."""
-        self.starts[at:upto] = array("q", starts)
+        self.ticks[at:upto] = self._ticks(starts)
         for column in self.columns:
             column[at:upto] = array(column.typecode, [column[one] for one in kept])
 
     def drop(self, count: int) -> None:
         """Drop the oldest rows; the totals go on from what they came to."""
-        del self.starts[:count]
-        for column in self.columns:
-            del column[:count]
+        del self.ticks[:count]
+        gone = [column[count] for column in self.columns]
+        self.dropped = tuple(map(add, self.dropped, gone))
+        self.columns = tuple(
+            array(_kind(column[-1] - by), [total - by for total in column[count:]])
+            for column, by in zip(self.columns, gone, strict=True)
+        )
 
     # -- looking -----------------------------------------------------------------
 
     def place(self, moment_ms: int) -> int:
         """The first row that starts at or after a moment."""
-        return bisect_left(self.starts, moment_ms)
+        return bisect_left(self.ticks, -(-moment_ms // self.unit_ms))
 
     def span(self, start_ms: int, end_ms: int) -> tuple[int, int]:
         """The rows that start in [start, end), as places."""
@@ -162,7 +204,7 @@ class RunningTotals:
         """The rows in [at, upto), oldest first."""
         bad, total, _, *events = self.values(at, upto)
         events_bad, events_total = events or (bad, total)
-        columns = (self.starts[at:upto], bad, total, events_bad, events_total)
+        columns = (self.starts(at, upto), bad, total, events_bad, events_total)
         for start, b, t, eb, et in zip(*columns, strict=True):
             yield start, t - b, t, et - eb, et
 
@@ -181,15 +223,15 @@ class RunningTotals:
 
     def since(self, moments: Iterable[int]) -> list[Sums]:
         """The sums of the rows from each moment on, to the newest."""
-        starts = self.starts
+        ticks, unit_ms = self.ticks, self.unit_ms
         if len(self.columns) == 5:
-            upto = len(starts)
-            return [self.between(bisect_left(starts, m), upto) for m in moments]
+            upto = len(ticks)
+            return [self.between(self.place(m), upto) for m in moments]
         bad, total, buckets = self.columns
         all_bad, all_total, all_buckets = bad[-1], total[-1], buckets[-1]
         found: list[Sums] = []
         for moment in moments:
-            at = bisect_left(starts, moment)
+            at = bisect_left(ticks, -(-moment // unit_ms))
             b, t = all_bad - bad[at], all_total - total[at]
             found.append((b, t, all_buckets - buckets[at], b, t))
         return found
@@ -205,38 +247,46 @@ class RunningTotals:
         A slot is all rows that start in one multiple of `slot_ms`. Stretches without
         anything bad are skipped by bisection.
         """
-        starts, bad, total = self.starts, self.columns[0], self.columns[1]
-        size = len(starts)
+        ticks, unit_ms = self.ticks, self.unit_ms
+        bad, total = self.columns[:2]
+        size = len(ticks)
         at = self.place(-(-start_ms // slot_ms) * slot_ms)
         upto = -1
         while (first := bisect_right(bad, bad[at], at) - 1) < size:
-            slot = starts[first] // slot_ms
+            slot = ticks[first] * unit_ms // slot_ms
             begin, end = slot * slot_ms, (slot + 1) * slot_ms
             low = first
-            while low > at and starts[low - 1] >= begin:
+            while low > at and ticks[low - 1] * unit_ms >= begin:
                 low -= 1
             joined = low == upto
             upto = first + 1
-            while upto < size and starts[upto] < end:
+            while upto < size and ticks[upto] * unit_ms < end:
                 upto += 1
             yield slot, bad[upto] - bad[low], total[upto] - total[low], joined
             at = upto
 
 
+def _kind(last: int) -> str:
+    """The narrowest type of a column whose last and greatest total is this."""
+    return next(kind for kind, most in _KINDS if last <= most)
+
+
 def _wide_enough(column: "array[int]", last: int) -> "array[int]":
     """A column that can take a last total, which is its greatest."""
-    return array("q", column) if last > _MOST else column
+    fits = dict(_KINDS)[column.typecode]
+    return column if last <= fits else array(_kind(last), column)
 
 
 def _spliced(
     column: "array[int]", at: int, upto: int, values: Sequence[int]
 ) -> "array[int]":
     """A column with other values in [at, upto); the totals after them follow."""
-    by = column[at] + sum(values) - column[upto]
+    totals = list(accumulate(values, initial=column[at]))
+    by = totals[-1] - column[upto]
     column = _wide_enough(column, column[-1] + by)
-    after = at + len(values) + 1
+    after = at + len(totals)
     kind = column.typecode
-    column[at : upto + 1] = array(kind, accumulate(values, initial=column[at]))
-    if by:
+    column[at : upto + 1] = array(kind, totals)
+    if by and after < len(column):
         column[after:] = array(kind, [total + by for total in column[after:]])
     return column

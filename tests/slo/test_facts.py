@@ -111,9 +111,11 @@ class CellsMachine(RuleBasedStateMachine):
 
     @rule()
     def save(self):
+        asked = list(self.fetched)  # what is joined on the way is not kept
         for page in self.facts.dirty:
             self.saved[page] = self.facts.page(page)
         self.facts.dirty.clear()
+        self.fetched[:] = asked
 
     @rule(hours=st.integers(0, 5), minutes=st.integers(0, 300))
     def evict(self, hours, minutes):

@@ -32,7 +32,8 @@ moments = st.builds(
     starts,
     st.sampled_from([0, 2, -60]),
 )
-counts = st.builds(lambda bad, good: Counts(good, good + bad), *[st.integers(0, 3)] * 2)
+sizes = st.integers(0, 3) | st.sampled_from([40_000, 1 << 30, 1 << 40])
+counts = st.builds(lambda bad, good: Counts(good, good + bad), *[sizes] * 2)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -413,18 +414,30 @@ def test_a_page_of_an_hour_of_minute_slices_takes_about_200_bytes():
     assert unpacked(data).starts == [T0 + minute * MINUTE for minute in range(60)]
 
 
+def test_a_bucket_that_begins_within_a_second_is_kept_to_the_millisecond():
+    ledger = SeriesLedger()
+    minutes(ledger, 0, 2)
+    ledger.put(T0 + 2 * MINUTE + 480, Counts(0, 1))
+    ledger.put(T0 + 30_250, Counts(0, 1))
+    starts = [T0, T0 + 30_250, T0 + MINUTE, T0 + 2 * MINUTE + 480]
+    assert [start for start, *_ in ledger.rows()] == starts
+    assert ledger.last == starts[-1]
+    assert ledger.window(T0 + 30_250, T0 + 2 * MINUTE + 480).buckets == 2
+    assert ledger.since([T0 + 2 * MINUTE + 480])[0][:3] == (1, 1, 1)
+
+
 def memory(ledger):
     """Bytes of the rows themselves; the rest does not grow."""
     totals = ledger._totals
-    return sum(sys.getsizeof(column) for column in (totals.starts, *totals.columns))
+    return sum(sys.getsizeof(column) for column in (totals.ticks, *totals.columns))
 
 
 @pytest.mark.parametrize(
     ("step", "events", "bound"),
     [
-        (MINUTE, None, 20_000),  # 870 rows of 20 bytes
-        (MINUTE, Counts(59, 60), 28_000),  # of 28 bytes
-        (10_000, None, 75_000),  # 3,300 rows of 20 bytes
+        (MINUTE, None, 10_000),  # 870 rows of 10 bytes
+        (MINUTE, Counts(59, 60), 17_000),  # of 18 bytes
+        (10_000, None, 50_000),  # 3,300 rows of 14 bytes
     ],
     ids=["minutes", "minutes and their events", "tens of seconds"],
 )
