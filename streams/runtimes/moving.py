@@ -149,7 +149,8 @@ class Mover:
         if left_off and topic.partitions == left_off.partitions_to:
             yield from astray(kafka, heads, homes)
         else:
-            yield from undrained(kafka, heads)
+            kept = homes if topic.partitions == homes.partitions else None
+            yield from undrained(kafka, heads, kept)
 
     def _same_topic(self, topic: TopicIdentity, left_off: Note | None) -> None:
         """Raises WrongTopicError where the store's offsets are not of this topic."""
@@ -250,7 +251,10 @@ class Mover:
 
 
 def _frontier(saved: list[Saved], homes: Homes, number: int) -> bytes:
-    """What a partition knows of the inputs: all of it was applied, so the latest holds."""
+    """What a partition knows of the inputs: the least, for batches may wait in another.
+
+    The next batch tells all of it anew.
+    """
     marks: dict[tuple[str, int], int] = {}
     inputs: dict[str, int] = {}
     nows: dict[str, int] = {}
@@ -260,7 +264,7 @@ def _frontier(saved: list[Saved], homes: Homes, number: int) -> bytes:
         }
         for topic, partition, at_ms in one.marks:
             key = (topic, partition)
-            marks[key] = max(at_ms, marks.get(key, at_ms))
+            marks[key] = min(at_ms, marks.get(key, at_ms))
         nows |= {c: now for c, now in one.nows.items() if homes.of_cluster(c) == number}
     if not saved:
         return b""

@@ -153,11 +153,17 @@ def _refuse(message: Message, error: KafkaError) -> None:
         raise WorkerStoppedError(f"{where} cannot be read: {error.str()}")
 
 
-def undrained(kafka: Kafka, heads: dict[int, int]) -> Iterator[Obstacle]:
-    """Partitions with batches that the store has not applied."""
+def undrained(
+    kafka: Kafka, heads: dict[int, int], kept: Homes | None = None
+) -> Iterator[Obstacle]:
+    """Partitions with batches that the store has not applied.
+
+    Where the partitions are `kept`, what is at home there by the new homes may wait.
+    """
     counts: dict[int, int] = {}
-    for number, _, _ in left(kafka, heads):
-        counts[number] = counts.get(number, 0) + 1
+    for number, _, batch in left(kafka, heads):
+        if kept is None or _away(batch, number, kept):
+            counts[number] = counts.get(number, 0) + 1
     if counts:
         told = ", ".join(f"{count:,} in {n}" for n, count in sorted(counts.items()))
         yield Obstacle(
@@ -170,17 +176,23 @@ def undrained(kafka: Kafka, heads: dict[int, int]) -> Iterator[Obstacle]:
 def astray(kafka: Kafka, heads: dict[int, int], homes: Homes) -> Iterator[Obstacle]:
     """Batches that were written for other homes than these, after a move began."""
     for number, offset, batch in left(kafka, heads):
-        for route in batch.routes:
-            home = homes.of_resource(route.resource)
-            if home is not None and home != number:
-                yield Obstacle(
-                    f"a `dbslo ingest` of before the move wrote about {route.resource}"
-                    f" into partition {number} at offset {offset}, while it was moved to"
-                    f" {home}",
-                    "Restore the store and the topic from before the move, and keep"
-                    " ingest stopped while it is under way",
-                )
-                return
+        for resource, home in _away(batch, number, homes):
+            yield Obstacle(
+                f"a `dbslo ingest` of before the move wrote about {resource}"
+                f" into partition {number} at offset {offset}, while it was moved to"
+                f" {home}",
+                "Restore the store and the topic from before the move, and keep"
+                " ingest stopped while it is under way",
+            )
+            return
+
+
+def _away(batch: Batch, number: int, homes: Homes) -> list[tuple[str, int]]:
+    """The resources of a batch of a partition that have their home in another."""
+    named = (
+        (route.resource, homes.of_resource(route.resource)) for route in batch.routes
+    )
+    return [(name, home) for name, home in named if home not in (None, number)]
 
 
 def _listed(partitions: list[int]) -> str:

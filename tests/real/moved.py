@@ -23,7 +23,7 @@ from slo.resources import Inventory
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection, identify
-from streams.reading import dump
+from streams.reading import dump, views
 from streams.runtimes.ingest import IngestSettings, IngestWorker
 from streams.runtimes.moving import Mover
 from streams.runtimes.native import EvaluateSettings, EvaluateWorker
@@ -119,11 +119,20 @@ class Engine:
         assert failed == []
 
     def counts(self, total: int) -> None:
-        """Both stages, until so many rows are counted, and all of it is applied."""
+        """Both stages, until so many rows are counted, and all of it is applied.
+
+        Every cluster's now has come to the clock, so that what it says is the same
+        whoever has counted.
+        """
+        begun_ms = clock()
         with self.at_work("evaluate"):
             with self.at_work("ingest"):
                 until(f"{total} rows are counted", lambda: self.total() >= total)
+                until("now is the clock", lambda: self._now_ms() >= begun_ms)
             until("what ingest left is applied", self._drained)
+
+    def _now_ms(self) -> int:
+        return min(one.now_ms for one in views(self.plan, self.store, self.topics))
 
     def _drained(self) -> bool:
         heads = {}

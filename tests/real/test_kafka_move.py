@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 from itertools import count
+from threading import Event
 
 import pytest
 from confluent_kafka import Producer
 
 from streams.batch import Batch, Route, encode
 from streams.runtimes.moving import MoveRefusedError
-from streams.runtimes.survey import members
+from streams.runtimes.survey import left, members
 from streams.store import PlacementError
 from streams.store.moving import STEPS
 from tests.real.moved import CLUSTERS, Engine, Fleet
@@ -118,6 +119,35 @@ def test_a_stream_that_changes_its_cluster_takes_its_history_along(world):
     mine.mover().move(None, lambda _: None)
     assert mine.dump() == before
     total = fleet.send(ROWS)
+    mine.counts(total)
+    assert mine.total() == total
+
+
+def test_an_ingest_that_knew_of_a_move_before_evaluate_stops_it_and_loses_nothing(
+    world,
+):
+    """What it wrote is at home by the newer inventory: the move does not mind it."""
+    fleet, engine = world
+    mine = engine(4)
+    mine.counts(fleet.send(ROWS))
+    homes, older = mine.store.placed(), mine.plan
+    other = next(
+        n for n in range(CLUSTERS) if homes[f"c{n}"] != homes[f"c{(n + 1) % CLUSTERS}"]
+    )
+    mine.moved_stream(other)
+    newer, total = mine.plan, fleet.send(ROWS)
+    heads = {n: mine.store.progress(n).next for n in range(4)}
+    with mine.at_work("ingest"):
+        stream = f"cdc:{mine.stem}-{other}"
+        until(
+            "it wrote of the stream",
+            lambda: stream in str([one[2].routes for one in left(mine.kafka, heads)]),
+        )
+    mine.plan = older
+    with pytest.raises(PlacementError, match=f"ingest sent {stream} .* `dbslo move`"):
+        mine._worker("evaluate").run(Event())
+    mine.plan = newer
+    mine.mover().move(None, lambda _: None)
     mine.counts(total)
     assert mine.total() == total
 
