@@ -21,7 +21,7 @@ from streams.metrics import Figures
 from streams.runtimes.ingest import IngestWorker
 from streams.runtimes.native import EvaluateWorker
 from streams.runtimes.settings import FAR_BEHIND, EvaluateSettings, IngestSettings
-from streams.store import Store
+from streams.store import PlacementError, Store
 from streams.timing import Timings
 from streams.topics import topics_of
 from streams.view import SeriesView
@@ -91,7 +91,7 @@ class Stage:
             self._run(self._stop)
         except BaseException as error:
             self.failure = error
-            traced = not isinstance(error, WorkerStoppedError)
+            traced = not isinstance(error, (WorkerStoppedError, PlacementError))
             log.error("%s ended: %s", self.name, error, exc_info=traced)  # noqa: TRY400 - as said
         self._ended()
 
