@@ -79,7 +79,12 @@ class Pager(PagerDutyServer):
 
 
 class Background:
-    """The fleet's data, a new minute every 10,000 records, made as they are sent."""
+    """The fleet's data, a new minute every 10,000 records, made as they are sent.
+
+    At this rate two hours of the fleet's take a minute, so they begin two hours ago and
+    end now: the engine keeps two hours at hand, where live data lies, and reads what is
+    older back from the store. After `seconds` the newest minute is repeated.
+    """
 
     def __init__(self, newest_ms: int, seconds: float) -> None:
         stamp, metrics = 1_234_567_890_123, {**RELEVANT, **IRRELEVANT}
@@ -87,8 +92,8 @@ class Background:
         random.Random(1).shuffle(names)
         made = (datum(i, m, metrics[m], stamp) for i, m in names)
         self._parts = [value.split(str(stamp).encode()) for value in made]
-        minutes = int(RATE * seconds / PER_MINUTE) + 2
-        self._start_ms = newest_ms - minutes * MINUTE_MS
+        self._minutes = int(RATE * seconds / PER_MINUTE)
+        self._start_ms = newest_ms - self._minutes * MINUTE_MS
         self._sent = 0
 
     def next(self) -> bytes:
@@ -96,6 +101,7 @@ class Background:
         minute, at = divmod(self._sent, PER_MINUTE)
         self._sent += 1
         head, tail = self._parts[at]
+        minute = min(minute, self._minutes)
         return head + b"%d" % (self._start_ms + minute * MINUTE_MS) + tail
 
 
@@ -148,9 +154,7 @@ class Load:
         self._pager = pager
         self._pages = pages
         newest_ms = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
-        self._background = Background(
-            newest_ms, SETTLE_S + 3 * pages / PAGES_PER_SECOND
-        )
+        self._background = Background(newest_ms, SETTLE_S + pages / PAGES_PER_SECOND)
         decisive_ms = newest_ms - 4 * MINUTE_MS
         names = [f"paged-{number:03d}" for number in range(CLUSTERS)]
         self.clusters = [Cluster(name, decisive_ms) for name in names]
