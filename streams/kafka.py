@@ -184,6 +184,15 @@ def alive(connection: Connection) -> None:
     AdminClient(connection.settings()).list_topics(timeout=3)
 
 
+def answers(connection: Connection) -> bool:
+    """Whether any broker does."""
+    try:
+        alive(connection)
+    except KafkaException:
+        return False
+    return True
+
+
 def create_topics(
     connection: Connection, partitions: int, replication: int = -1
 ) -> None:

@@ -16,36 +16,49 @@ written, and the one *in the making*. What holds them together:
   the generation in which the partitions were ours, and whoever has them now waits for
   a transaction that holds their offsets.
 - A commit hangs: the fold in the making grows until its own hand-over is due. Then the
-  worker waits, and records wait in Kafka.
+  worker waits, and records wait in Kafka. librdkafka may never return from a call whose
+  coordinator went away for a moment, whatever time it was given: where brokers answer
+  all the while, the worker ends, and its successor settles what it left open.
 - A crash leaves one transaction at most, as ever; the fold in the making was nowhere.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import Any, Final
 
 import msgspec
 from confluent_kafka import TopicPartition as Offset
 
 from streams.ingest import Flush, Ingest
-from streams.kafka import log
+from streams.kafka import Connection, WorkerStoppedError, answers, log
 from streams.positions import MarksError
 from streams.runtimes.marks import Positions
 from streams.runtimes.polled import Place
 from streams.runtimes.settings import IngestSettings
 from streams.runtimes.transactions import AbortedError, Outbound, Transactions
 
+HANGS_S: Final = 15.0
+"""A call has a time-out of 10 s. After twice this, with brokers that answer, it hangs."""
+
 
 class Handover:
-    """At most one transaction under way, in a thread of its own.
+    """At most one transaction under way, in a thread that keeps no process alive.
 
-    `pace` gives seconds of any origin; all methods belong to the consumer's thread.
+    `pace` gives seconds of any origin. All methods belong to the consumer's thread.
     """
 
-    def __init__(self, transactions: Transactions, pace: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        pace: Callable[[], float],
+        connection: Connection,
+        hangs_s: float = HANGS_S,
+    ) -> None:
         self._transactions = transactions
         self._pace = pace
-        self._thread = ThreadPoolExecutor(1, "dbslo-transactions")
+        self._connection = connection
+        self._hangs_s = hangs_s
         self._underway: Future[float] | None = None
 
     @property
@@ -57,21 +70,37 @@ class Handover:
         self, records: Sequence[Outbound], offsets: list[Offset], group: Any
     ) -> None:
         """Let a transaction begin; `settle` must have returned before."""
-        begun = self._pace()
+        begun, underway = self._pace(), Future[float]()
 
-        def write() -> float:
-            self._transactions.write(records, offsets, group)
-            return self._pace() - begun
+        def write() -> None:
+            try:
+                self._transactions.write(records, offsets, group)
+            except BaseException as error:  # noqa: BLE001 - raised where it is settled
+                underway.set_exception(error)
+            else:
+                underway.set_result(self._pace() - begun)
 
-        self._underway = self._thread.submit(write)
+        self._underway = underway
+        Thread(target=write, name="dbslo-transactions", daemon=True).start()
 
     def settle(self) -> float | None:
         """Wait for what is under way; the seconds it took, None where nothing was.
 
-        Raises what `Transactions.write` raises.
+        Raises what `Transactions.write` raises, and WorkerStoppedError where it hangs.
         """
         underway, self._underway = self._underway, None
-        return underway.result() if underway else None
+        answered = 0
+        while underway is not None:
+            done, _ = wait([underway], self._hangs_s)
+            if done:
+                return underway.result()
+            answered = answered + 1 if answers(self._connection) else 0
+            if answered > 1:
+                raise WorkerStoppedError(
+                    "a transaction hangs while brokers answer: the process ends, so"
+                    " that its successor in the slot settles it. Start it again"
+                )
+        return None
 
     def drop(self) -> None:
         """Wait for what is under way, whatever becomes of it but the worker's end."""
@@ -81,8 +110,8 @@ class Handover:
             log.warning("a transaction was aborted: %s", error)
 
     def close(self) -> None:
-        """End the thread, and let the producer go."""
-        self._thread.shutdown()
+        """Wait for what is under way, and let the producer go."""
+        self.drop()
         self._transactions.close()
 
 

@@ -96,7 +96,7 @@ class IngestWorker:
         connection = own.connection
         transactions = Transactions(producer_settings(connection, slot))
         transactions.init()
-        self._handover = Handover(transactions, time.monotonic)
+        self._handover = Handover(transactions, time.monotonic, connection)
         self._admin = AdminClient(connection.settings())
         self._inputs = Inputs(self._admin, self._topics, self._output, time.monotonic)
         self._inputs.known()
