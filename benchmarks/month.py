@@ -5,11 +5,21 @@ fills it, and its pages are those of every series of that SLO. What is read back
 them cannot tell the difference.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import insert
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    insert,
+    literal,
+    select,
+)
 
 from benchmarks import fleet
 from slo.facts import Cells
@@ -31,6 +41,8 @@ NOW = 1_794_000_000_000 // DAY * DAY + 13 * HOUR + 47 * MINUTE
 LAG_MS = 3 * MINUTE
 FACT_HOURS = 96
 CHUNK = 500
+CACHE_KB = 500_000
+"""What SQLite may hold of its index while hundreds of hours are written."""
 
 
 class Fleet(NamedTuple):
@@ -168,17 +180,11 @@ def fill(store: Store, made: Fleet, *, days: int = 31) -> None:
         progress = store.commit(
             progress, Change(at + 1, 0, frontier=saved, checkpoint=point)
         )
+    names = [slo.name for slo in made.plan.slos]
+    kinds = {name: kind for kind, name in enumerate(names)}
+    mine = {state.id: kinds[state.series.slo.name] for state in states}
     first = (NOW - days * DAY) // PAGE_MS
-    _rows(
-        store,
-        schema.ledger_page,
-        (
-            {"series_id": state.id, "page": page, "partition": 0, "data": data}
-            for page in range(first, NOW // PAGE_MS + 1)
-            for state in states
-            if (data := kept[state.series.slo.name].pages.get(page))
-        ),
-    )
+    _pages(store, schema.ledger_page, mine, [kept[name].pages for name in names], first)
     numbered = [
         (id_of(packed), packed)
         for route in made.routes
@@ -189,24 +195,67 @@ def fill(store: Store, made: Fleet, *, days: int = 31) -> None:
         schema.route,
         ({"id": n, "partition": 0, "route": data} for n, data in numbered),
     )
+    routes = {n: at % len(facts) for at, (n, _) in enumerate(numbered)}
+    _pages(store, schema.fact_page, routes, facts, first)
+
+
+_copied = MetaData()
+_owners = Table(
+    "bench_owner",
+    _copied,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Integer),
+)
+_templates = Table(
+    "bench_page",
+    _copied,
+    Column("page", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary),
+)
+
+
+def _pages(
+    store: Store,
+    table: Table,
+    owners: Mapping[int, int],
+    kinds: Sequence[Mapping[int, bytes]],
+    first: int,
+) -> None:
+    """Pages from `first` on of every owner, copied in the store from those of its kind.
+
+    They lie in the order in which a worker writes them: hour by hour.
+    """
+    with store.writing() as connection:
+        _copied.create_all(connection)
+    _rows(store, _owners, ({"id": n, "kind": kind} for n, kind in owners.items()))
     _rows(
         store,
-        schema.fact_page,
+        _templates,
         (
-            {
-                "route_id": n,
-                "hour": hour,
-                "partition": 0,
-                "data": facts[at % len(facts)][hour],
-            }
-            for hour in sorted(facts[0])
-            if hour >= first
-            for at, (n, _) in enumerate(numbered)
+            {"page": page, "kind": kind, "data": data}
+            for kind, pages in enumerate(kinds)
+            for page, data in pages.items()
+            if page >= first
         ),
     )
+    hours = sorted({page for pages in kinds for page in pages if page >= first})
+    names = [column.name for column in table.columns]  # owner, page, partition, data
+    for at in range(0, len(hours), 12):
+        with store.writing() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KB}")
+            some = _templates.c.page.in_(hours[at : at + 12])
+            rows = select(
+                _owners.c.id, _templates.c.page, literal(0), _templates.c.data
+            ).join(_templates, _templates.c.kind == _owners.c.kind)
+            ordered = rows.where(some).order_by(_templates.c.page, _owners.c.id)
+            connection.execute(insert(table).from_select(names, ordered))
+    with store.writing() as connection:
+        _copied.drop_all(connection)
 
 
-def _rows(store: Store, table: schema.Table, rows: Iterable[dict[str, object]]) -> None:
+def _rows(store: Store, table: Table, rows: Iterable[dict[str, object]]) -> None:
     for some in _chunks(rows, 20_000):
         with store.writing() as connection:
             connection.execute(insert(table), some)

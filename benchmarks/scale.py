@@ -28,8 +28,8 @@ from streams.timing import Timings
 
 SERIES = (1_000, 10_000)
 MINUTES = 5
-DAYS = 2
-"""Days of pages beside the histories: a restart reads a few hours of them."""
+DAYS = 31
+"""Days of pages beside the histories: all that a store keeps."""
 
 PAGE = 4096
 KB = 1024
