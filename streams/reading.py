@@ -1,6 +1,8 @@
 """Reading a store: the image of a partition, and what commands look at."""
 
+import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -29,6 +31,18 @@ class Partition(NamedTuple):
     orphans: Orphans
 
 
+@contextmanager
+def _unswept() -> Iterator[None]:
+    """Without looking for garbage: all that is made stays, and is looked at each time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def read_partition(
     plan: Plan,
     store: Store,
@@ -37,9 +51,10 @@ def read_partition(
     mine: Callable[[str], bool],
 ) -> Partition:
     """Load a partition's image; `mine` tells whose clusters it holds."""
-    image = Image(plan, mine, store.fact_page, store.ledger_page)
-    history = store.history(progress.partition, RESIDENT_HOURS)
-    load(image, history)
+    with _unswept():
+        image = Image(plan, mine, store.fact_page, store.ledger_page)
+        history = store.history(progress.partition, RESIDENT_HOURS)
+        load(image, history)
     frontier = Frontier(topics, image.by_cluster, spans_of(plan, topics))
     if progress.frontier:
         frontier.restore(msgspec.msgpack.decode(progress.frontier, type=Saved))
