@@ -73,13 +73,20 @@ def _restore_facts(image: Image, history: History) -> None:
 
 
 def _restore_ledgers(image: Image, history: History) -> None:
-    """The sums of old hours first, then the pages beside them, then the counters."""
+    """The sums of old hours first, then the pages beside them, then the counters.
+
+    What is taken in leaves the history, so that its room serves what is made of it.
+    """
     states = {state.id: state for state in image.series.values()}
-    for number, data in history.histories:
+    histories, ledgers = history.histories, history.ledgers
+    while histories:
+        number, data = histories.pop()
         if number in states:
             state = states[number]
             state.history_page = state.ledger.restore_history(data)
-    for number, _, data in history.ledgers:
+    ledgers.reverse()
+    while ledgers:
+        number, _, data = ledgers.pop()
         if number in states:
             states[number].ledger.restore(data)
     for row in history.series:
