@@ -77,7 +77,8 @@ SETTINGS: Final = (
         region,
         "",
         "Sign in to Amazon MSK by IAM, in this region, with credentials where boto3 finds"
-        " them (SASL_SSL, OAUTHBEARER). Needs `pip install 'dbslo[msk]'`.",
+        " them (SASL_SSL, OAUTHBEARER). Needs `pip install 'dbslo[msk]'`, and the native"
+        " runtime.",
     ),
     Setting(
         "DBSLO_TOPICS",

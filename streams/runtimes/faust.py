@@ -12,15 +12,16 @@ from threading import Event
 from typing import Any, cast
 
 import faust
-from aiokafka.abc import AbstractTokenProvider
 from aiokafka.consumer import fetcher
 from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.threads import WorkerThread
 
-from streams.kafka import Connection, Tokens, WorkerStoppedError, log
+from streams.kafka import Connection, WorkerStoppedError, log
 from streams.runtimes.chain import Chain
 from streams.runtimes.evaluating import Evaluating
+from streams.runtimes.loops import run_bounded
 from streams.runtimes.partitions import Due, Partitions, ReloadedError
 from streams.runtimes.patience import StoreAwayError
 from streams.runtimes.security import security
@@ -35,8 +36,18 @@ LOOK_SECONDS = 0.05
 STOP_SECONDS = 15.0
 
 
+class _Daemon(WorkerThread):
+    """The driver's thread, which keeps no process alive that was told to end."""
+
+    def __init__(self, service: Any, **given: Any) -> None:
+        super().__init__(service, **given)
+        self.daemon = True
+
+
 class _Thread(driver.AIOKafkaConsumerThread):
     """The driver reads what was aborted, too: ours what was committed."""
+
+    Worker = _Daemon
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -137,10 +148,7 @@ class _Consumer(driver.Consumer):
             self.waits = False
         return {}
 
-    async def _wait_next_records(
-        self,
-        timeout: float,  # noqa: ASYNC109 - the driver's own
-    ) -> tuple[Any, Any]:
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - the driver's own
         """What was fetched; where a seek came between, it is fetched again."""
         seeks = -1 if self._seeking.locked() else self.seeks  # it may come in between
         records, active = await super()._wait_next_records(timeout)
@@ -179,22 +187,24 @@ class FaustWorker(Evaluating):
         """Work until told to stop. Raises WorkerStoppedError where we cannot go on."""
         self.identify()
         with tempfile.TemporaryDirectory(prefix="dbslo-faust-") as folder:
-            asyncio.run(self._serve(stop, folder))
+            run_bounded(self._serve(stop, folder))
 
     async def _serve(self, stop: Event, folder: str) -> None:
+        """Start, look, stop: none of Faust's own may keep us from ending."""
         app = self._app(folder)
+        started = asyncio.create_task(app.start())
         try:
-            await app.start()
-            if not isinstance(app.consumer, _Consumer):
-                raise WorkerStoppedError("Faust does not use our consumer: see above")
-            while not (stop.is_set() or self._failed(app)):  # noqa: ASYNC110
+            while not (stop.is_set() or self._failed(app)):
+                ours = isinstance(app.consumer, _Consumer)
+                if started.done() and (started.result() or not ours):
+                    raise WorkerStoppedError("Faust does not use our consumer")
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
-            await asyncio.wait_for(app.stop(), STOP_SECONDS)
+            started.cancel()
+            await asyncio.wait({asyncio.create_task(app.stop())}, timeout=STOP_SECONDS)
         if self._failure is not None:
-            raise WorkerStoppedError(
-                f"the Faust worker ended: {self._failure}"
-            ) from self._failure
+            ended = f"the Faust worker ended: {self._failure}"
+            raise WorkerStoppedError(ended) from self._failure
 
     def _failed(self, app: Any) -> bool:
         if app.crashed or app.should_stop:
@@ -271,26 +281,12 @@ class FaustWorker(Evaluating):
         }
 
 
-class _Tokens(AbstractTokenProvider):  # type: ignore[misc]
-    """Tokens for the driver, which asks for one wherever it connects."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-
-    async def token(self) -> str:
-        """A fresh one; making it may take its time."""
-        return (await asyncio.to_thread(self._tokens))[0]
-
-
 def _credentials(connection: Connection) -> Any:
     found = security(connection)
     if found is None:
         return None
     if found.mechanism is None:
         return faust.SSLCredentials(found.context)
-    if found.tokens is not None:
-        tokens = _Tokens(found.tokens)
-        return faust.OAuthCredentials(oauth_cb=tokens, ssl_context=found.context)
     return faust.SASLCredentials(
         username=found.username,
         password=found.password,

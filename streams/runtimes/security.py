@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from streams.kafka import Connection, Tokens, WorkerStoppedError
+from streams.kafka import Connection, WorkerStoppedError
 
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 OAUTHBEARER = "OAUTHBEARER"
@@ -25,7 +25,6 @@ class Security(NamedTuple):
     mechanism: str | None = None
     username: str | None = None
     password: str | None = None
-    tokens: Tokens | None = None
 
     def __repr__(self) -> str:
         return f"Security({self.mechanism}, {self.username})"
@@ -43,8 +42,11 @@ def security(connection: Connection) -> Security | None:
     if not protocol.startswith("SASL"):
         return Security(context) if context else None
     mechanism = options.get("sasl.mechanism") or options.get("sasl.mechanisms", "")
-    if mechanism == OAUTHBEARER and connection.tokens is not None:
-        return Security(context, mechanism, tokens=connection.tokens)
+    if mechanism == OAUTHBEARER:
+        raise WorkerStoppedError(
+            "sasl.mechanism OAUTHBEARER (so Amazon's IAM, too): Faust's driver signs in"
+            " once and cannot renew a token, so its sessions die; the native runtime can"
+        )
     if mechanism not in MECHANISMS:
         raise WorkerStoppedError(
             f"sasl.mechanism {mechanism!r} is none of {', '.join(MECHANISMS)}: Faust"
