@@ -51,10 +51,16 @@ def counts_entry(changed: dict[int, list[CountRow]]) -> bytes:
     return _encode(changed) if changed else b""
 
 
-def load(image: Image, history: History) -> None:
-    """Fill an empty image: pages first, then the journal in order."""
+def load(image: Image, history: History, now_ms: int) -> None:
+    """Fill an empty image: pages first, then the journal in order.
+
+    Of the facts only what is about as young as `now_ms` is unpacked: the first batch
+    would else bring the whole hour of every route to hand at once.
+    """
     image.resident_hour = history.resident_hour
     _restore_facts(image, history)
+    for fact in image.facts.values() if now_ms else ():
+        fact.facts.evict(image.resident_hour, now_ms - READ_MS)
     _restore_ledgers(image, history)
     for entry, counts in history.journal:
         _replay(image, entry, counts)

@@ -54,10 +54,10 @@ def read_partition(
     with _unswept():
         image = Image(plan, mine, store.fact_page, store.ledger_page)
         history = store.history(progress.partition, RESIDENT_HOURS)
-        load(image, history)
-    frontier = Frontier(topics, image.by_cluster, spans_of(plan, topics))
-    if progress.frontier:
-        frontier.restore(msgspec.msgpack.decode(progress.frontier, type=Saved))
+        frontier = Frontier(topics, image.by_cluster, spans_of(plan, topics))
+        if progress.frontier:
+            frontier.restore(msgspec.msgpack.decode(progress.frontier, type=Saved))
+        load(image, history, frontier.latest() or 0)
     forgotten = kept_from(image, frontier.oldest() or 0)
     for state in image.series.values():
         state.ledger.forget(forgotten)  # its sums may be older than what pages are left
