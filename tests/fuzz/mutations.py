@@ -222,7 +222,7 @@ def _large(held: Any, chosen: random.Random) -> Any:
 
 
 def _shifted(held: float, chosen: random.Random) -> float:
-    if chosen.random() < 0.5:
+    if chosen.random() < 0.5 or abs(held) > 10**300:
         return held + chosen.choice((-1, 1)) * chosen.choice(
             (1, 1_000, 61_000, 86_400_000, 10**12)
         )
