@@ -86,13 +86,21 @@ class Pager(PagerDutyServer):
         return reply
 
 
+HANGS = "a transaction hangs while brokers answer"
+"""What stage 1 says as it ends."""
+
+
 class Exit(NamedTuple):
-    """A worker that ended: by us (`wanted`), or by itself."""
+    """A worker that ended: by us (`wanted`), or by itself; `hung` where it had to.
+
+    After a broker's restart a call of librdkafka may never return: stage 1 ends then.
+    """
 
     slot: str
     code: int
     wanted: bool
     at: float
+    hung: bool = False
 
 
 class Slot:
@@ -206,7 +214,8 @@ class Supervisor:
         self._thread.join()
 
     def _note(self, slot: Slot, *, wanted: bool) -> None:
-        self.exits.append(Exit(slot.name, slot.code, wanted, time.time()))
+        hung = not wanted and HANGS in slot.log.read_text(errors="replace")[-20_000:]
+        self.exits.append(Exit(slot.name, slot.code, wanted, time.time(), hung))
 
     def _watch(self) -> None:
         while not self._stop.wait(0.05):
