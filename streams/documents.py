@@ -14,6 +14,9 @@ NOT_FINITE_STAND_IN: Final = b"1e308"
 """Stands for NaN and Infinity, which no JSON number can be: beyond every bound, so
 that the value is refused and its neighbours in the document are not."""
 
+MAX_AGAIN_BYTES: Final = 1024 * 1024
+"""A bomb of damaged documents costs one reading, not four."""
+
 INCOMPLETE: Final = "is no complete JSON document"
 TOO_DEEP: Final = "is nested too deeply to be read"
 NO_TEXT: Final = "is no UTF-8, so it is no JSON"
@@ -59,7 +62,7 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._patience = 4 * len(data) + 4_096
+        self._patience = _patience(data)
         self.at = _skip(data, 0)
 
     def read(self) -> Iterator[Document]:
@@ -90,6 +93,11 @@ class _Reader:
         end, cost = document_end(self._data, self.at, self._patience)
         self._patience -= cost
         return end
+
+
+def _patience(data: bytes) -> int:
+    """How many bytes may be read in search of ends: all once, the damaged ones again."""
+    return len(data) + min(3 * len(data), MAX_AGAIN_BYTES) + 4_096
 
 
 def _skip(data: bytes, at: int) -> int:
@@ -133,13 +141,21 @@ def _mended(data: bytes) -> Document:
 def _loose_elements(data: bytes) -> Iterator[Document]:
     """The elements of an array that is no JSON as a whole, or has no end."""
     at = _skip(data, 1)
-    patience = 4 * len(data) + 4_096
+    patience = _patience(data)
+    if at >= len(data):  # begun, and nothing more: not the same as empty
+        yield Document(data, INCOMPLETE)
     while at < len(data) and data[at : at + 1] != b"]":
         end, cost = document_end(data, at, patience)
         patience -= cost
         if end <= at:
             scalar = _scalar.match(data, at)
             end = scalar.end() if scalar else at
+            glued, cost = document_end(data, end, patience)
+            if end < glued:  # `Infinity{...}` is one element, and a broken one
+                patience -= cost
+                yield Document(data[at:glued], INCOMPLETE)
+                at = _skip(data, glued)
+                continue
         if end <= at or data[at:end].endswith(b":"):  # a key, so no array
             yield Document(data[at:], INCOMPLETE)
             return

@@ -32,9 +32,9 @@ from streams.table import Table
 from streams.topics import Topics
 
 DOCUMENTS_AT_ONCE: Final = 500
+MAX_FAULTS: Final = 10_000  # in one record: a bomb of them is cheap then
 MAX_TOPICS: Final = 1_000
-OTHER: Final = "other"
-"""Topics that are counted by themselves, and the name of all the others."""
+OTHER: Final = "other"  # what topics beyond those are counted as
 
 SOURCES: Final = {"vector": "datadog", "debezium": "cdc"}
 """The source of a format, where it is not called the same."""
@@ -181,6 +181,9 @@ class Ingest:
             for several in _several(Unwrapper().unwrap(value)):
                 empty = False
                 self._documents(record, several, name, faults)
+                if faults.reasons.total() > MAX_FAULTS:
+                    faults.add(Fault(TOO_MUCH, "the record holds more wrong", value))
+                    break
         except TooMuchError as error:
             empty = False
             faults.add(Fault(TOO_MUCH, f"the record {error}", value))

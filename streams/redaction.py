@@ -131,13 +131,18 @@ class _Redactor:
             self._lost = self._lost or _derails(part, before)
             if part in MARKS:
                 self._mark(part)
-            elif part.startswith('"') and following == ":" and not self._lost:
+            elif self._is_key(part, before, following):
                 self._key = part[1:-1]
                 self._written.append(part if _name.fullmatch(part) else HIDDEN)
             else:
                 self._written.append(part if self._harmless(part) else HIDDEN)
             before = part
         return "".join(self._written)[:MAX_EXCERPT]
+
+    def _is_key(self, part: str, before: str, following: str) -> bool:
+        """Whether a part names what follows; what stands after a colon is a value."""
+        named = part.startswith('"') and following == ":"
+        return named and before != ":" and not self._lost
 
     def _mark(self, part: str) -> None:
         if part in "{[":

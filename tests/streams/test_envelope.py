@@ -104,6 +104,11 @@ DAMAGED = {
     "a line cut inside a string": (lines(b'{"a":"x', B), [B], 1),
     "a line that is no JSON": (lines(A, b"GET / HTTP/1.1", B), [A, B], 1),
     "a truncated array": (text([A, B])[:-3], [A], 1),
+    "what is glued to an element makes it a broken one": (
+        b'[Infinity{"a":1},{"c":2}]',
+        [{"c": 2}],
+        1,
+    ),
     "a broken element of an array": (b'[{"a":1},{"b":},{"c":2}]', [A, {"c": 2}], 1),
     "two damaged lines that would balance": (
         lines(b'{"a":{', A, B, b'"c":1}}'),

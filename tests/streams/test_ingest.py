@@ -16,6 +16,7 @@ from slo.resources import (
 from streams.batch import MAX_BATCH_BYTES, Mark, decode
 from streams.envelope import MAX_OUTPUT_BYTES
 from streams.fold import MAX_TAG_SETS
+from streams.ingest import MAX_FAULTS
 from streams.judgement import Horizon
 from streams.marks import MAX_CHARACTERS, MAX_SERVERS
 from streams.partition import partition_of
@@ -282,6 +283,18 @@ def test_a_bomb_harms_nobody():
         "too_much: the record unfolds to more than 64 MiB"
     ]
     assert stage.results("cloudwatch") == {"ok": 2, "malformed": 1}
+
+
+@pytest.mark.parametrize("wrong", [b"[\n", b"{\n"])
+def test_a_bomb_of_damaged_documents_is_left_early(wrong):
+    bomb = gzip.compress(wrong * 1_000_000)
+    stage = Stage().add("cloudwatch", datum(), bomb, datum(at=NOW - 2 * MINUTE))
+
+    seen = stage.flush()
+
+    assert len(seen.of(*LAG)) == 2
+    assert len(seen.letters) == 1
+    assert MAX_FAULTS < stage.results("cloudwatch")["malformed"] < 2 * MAX_FAULTS
 
 
 def test_the_letter_says_where_the_record_was():

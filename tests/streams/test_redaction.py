@@ -124,3 +124,8 @@ def test_where_a_quotation_mark_is_lost_nothing_is_shown_any_more(lost):
 
         assert SECRET not in excerpt(broken.encode(), "debezium")
         assert SECRET not in excerpt(whole.replace('"', "", 1).encode(), "debezium")
+
+
+def test_a_value_that_damage_made_look_like_a_key_is_none():
+    told = excerpt(b'{"after":{"id":1,"name":"Kim":"...","note":2}}', "debezium")
+    assert "Kim" not in told
