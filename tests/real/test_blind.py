@@ -12,7 +12,7 @@ from tests.real.test_cli_kafka import Programs, lag, minutes
 pytestmark = pytest.mark.real
 
 BLIND = "dbslo/prod/dbslo/blind"
-LIMIT_S = 2
+LIMIT_S = 8
 
 
 @pytest.fixture
