@@ -182,7 +182,7 @@ class Ingest:
                 empty = False
                 self._documents(record, several, name, faults)
                 if faults.reasons.total() > MAX_FAULTS:
-                    faults.add(Fault(TOO_MUCH, "the record holds more wrong", value))
+                    faults.add(Fault(TOO_MUCH, f"over {MAX_FAULTS:,} faults", value))
                     break
         except TooMuchError as error:
             empty = False
