@@ -92,7 +92,7 @@ class Search:
                         break
                 self._try(self._next(number), traced=number % TRACE_EVERY == 0)
                 done += 1
-        self._look(done, begun)
+            self._look(done, begun)
         return Report(
             done,
             list(self._failures.values()),

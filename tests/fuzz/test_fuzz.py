@@ -74,6 +74,19 @@ def test_a_walk_that_does_wrong_is_found_out(take):
     assert kinds == {FAULTY[take]}
 
 
+def test_a_search_that_is_over_ends_no_process_later(monkeypatch):
+    armed: list[bool] = []
+    monkeypatch.setattr(
+        "faulthandler.dump_traceback_later", lambda *_, **__: armed.append(True)
+    )
+    monkeypatch.setattr(
+        "faulthandler.cancel_dump_traceback_later", lambda: armed.append(False)
+    )
+    searched(lambda _: NOTHING)
+    assert armed[0]
+    assert not armed[-1]
+
+
 # -- the check knows right from wrong ---------------------------------------------------
 
 
