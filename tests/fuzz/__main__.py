@@ -11,25 +11,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.fuzz.campaign import Given, share
+from tests.fuzz.memory import MAX_GROWTH_MB, growth
 from tests.fuzz.search import Report, kept
-
-MAX_GROWTH_MB = 24.0
-"""Resident memory may grow by this much between the first fifth and the end."""
-
-
-def growth(memory: list[tuple[int, float]]) -> tuple[float, float]:
-    """(MB between the first fifth and the end, MB per 100,000 payloads)."""
-    late = memory[len(memory) // 5 :]
-    if len(late) < 2:
-        return 0.0, 0.0
-    third = max(len(late) // 3, 1)
-    grown = _mean(late[-third:]) - _mean(late[:third])
-    span = (late[-1][0] - late[0][0]) * (1 - third / len(late)) or 1
-    return grown, grown / span * 100_000
-
-
-def _mean(some: list[tuple[int, float]]) -> float:
-    return sum(mb for _, mb in some) / len(some)
 
 
 def main() -> int:
@@ -53,35 +36,43 @@ def main() -> int:
             for number, count in enumerate(counts)
         ]
         reports = [one.result() for one in shares]
-    return _told(reports, given.out, time.monotonic() - begun)
+    return told(reports, given.out, time.monotonic() - begun)
 
 
-def _told(reports: list[Report], out: Path, seconds: float) -> int:
+def told(reports: list[Report], out: Path, seconds: float) -> int:
+    """Say what was found, and keep what failed; 1 where anything did."""
     payloads = sum(one.payloads for one in reports)
     results = sum((one.results for one in reports), Counter[str]())
-    failures = [failure for one in reports for failure in one.failures]
-    flat = True
     print(
         f"{payloads:,} payloads in {seconds:.0f} s by {len(reports)} processes:"
         f" {results['counted']:,} counted something, {results['not counted']:,} nothing,"
         f" {sum(r.unchecked for r in reports):,} too damaged for the check"
     )
     for number, one in enumerate(reports):
-        grown, slope = growth(one.memory)
-        flat = flat and grown <= MAX_GROWTH_MB
         print(
             f"process {number}: {one.signatures:,} kinds of outcome, {one.lines:,} lines"
-            f" of streams and slo, slowest payload {one.slowest_s:.2f} s, memory"
-            f" {one.memory[0][1]:.0f} to {one.memory[-1][1]:.0f} MB,"
-            f" {slope:+.2f} MB per 100,000 payloads after the first fifth"
+            f" of streams and slo, slowest payload {one.slowest_s:.2f} s"
         )
-    for failure in failures:
+    for failure in (failure for one in reports for failure in one.failures):
         print(f"FAILED {kept(failure, out)}: {failure.what}")
-    if not flat:
-        print(f"FAILED memory grew by more than {MAX_GROWTH_MB:.0f} MB")
-    failed = results["failed"] + (not flat)
+    grown = sum(not flat(number, one) for number, one in enumerate(reports))
+    failed = results["failed"] + grown
     print(f"{payloads - results['failed']:,} passed, {failed:,} failed")
     return 1 if failed else 0
+
+
+def flat(number: int, report: Report) -> bool:
+    """Say how a process's memory grew; whether within the bound."""
+    grown = growth(report.memory)
+    if grown is None:
+        print(f"process {number}: too short to say anything of memory")
+        return True
+    print(
+        f"{'ok' if grown.flat else 'FAILED'}: process {number}: memory"
+        f" {grown.early:.1f} MB after the first fifth, {grown.late:.1f} MB at the end,"
+        f" {grown.slope:+.2f} MB per 100,000 payloads; at most +{MAX_GROWTH_MB:.0f} MB"
+    )
+    return grown.flat
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streams.store import Store
-from tests.fuzz.mutations import Payload
+from tests.fuzz.payload import Payload
 from tests.fuzz.search import Failure, Report, Search, reduced
 from tests.fuzz.seeds import plan_for, seeds_of
 from tests.fuzz.walk import Walk

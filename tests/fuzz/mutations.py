@@ -1,128 +1,19 @@
 """Mutations: from a payload that is right to one that should not be trusted."""
 
-import base64
-import gzip
 import json
 import random
-import zlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from json.encoder import encode_basestring, encode_basestring_ascii
+from typing import Any
 
-MAX_BYTES = 16_384
-"""A longer payload is not kept to be mutated again."""
+from tests.fuzz.extremes import CHOICES, EXTREMES, SHIFTS, STAMPS, TIMES, Raw
+from tests.fuzz.frames import BYTES, FRAMES, flipped, heavy
+from tests.fuzz.payload import Payload
 
+HEAVY = 4e-5
+"""So rarely does a payload unfold to a megabyte or more: each takes up to a second."""
 
-class Payload(NamedTuple):
-    """One record: where it is written to, when it arrived, key and value."""
-
-    topic: str
-    arrival_ms: int
-    key: bytes | None
-    value: bytes | None
-
-
-class Raw(str):
-    """Text that is written into JSON as it is: what no value can be."""
-
-    __slots__ = ()
-
-
-EXTREMES: tuple[Any, ...] = (
-    Raw("NaN"),
-    Raw("Infinity"),
-    Raw("-Infinity"),
-    Raw("1e999"),
-    Raw("-1e999"),
-    Raw("1e308"),
-    Raw("-0"),
-    Raw("-0.0"),
-    Raw("1E2"),
-    Raw("01"),
-    Raw("0x10"),
-    Raw("1_000"),
-    Raw("9" * 400),
-    Raw("-" + "9" * 30),
-    Raw("123456789012345678901234567890.5"),
-    0,
-    -1,
-    -1.0,
-    -2,
-    1e-320,
-    0.1,
-    2**31,
-    2**53 + 1,
-    2**63 - 1,
-    2**63,
-    -(2**63) - 1,
-    2**64,
-    1e18,
-    1e12 + 1,
-    "NaN",
-    "nan",
-    "Infinity",
-    "-1",
-    "1e999",
-    "1_000",
-    " 12 ",
-    "\u0661\u0662",
-    "0x1p3",
-    "",
-    "null",
-    None,
-    True,
-    False,
-    [],
-    {},
-    [1],
-    {"double": 1},
-    "mysql-bin." + "9" * 5_000,
-    "3e11fa47-71ca-11e1-9e33-c80aa9429562:" + "9" * 5_000,
-    "0-1-" + "9" * 25,
-    '["' + "9" * 5_000 + '","-5"]',
-    Raw('"\\ud800"'),
-    Raw('"\\u0000"'),
-    Raw('"\\ud83d\\ude00"'),
-)
-UNITS = [
-    "Seconds",
-    "Milliseconds",
-    "Microseconds",
-    "Nanoseconds",
-    "Minutes",
-    "Percent",
-    "Count",
-    "None",
-    "Bytes",
-    "Bytes/Second",
-    "Count/Second",
-    "seconds",
-    "ms",
-    "Parsecs",
-    "Kilobytes",
-    "Terabits/Second",
-]
-OPERATIONS = ["c", "u", "d", "r", "t", "m", "x", "C", "", "null", "create"]
-SNAPSHOTS = ["true", "false", "last", True, False, 0, 1, "", "null", "incremental"]
-TYPES = [0, 1, 2, 3, 4, -1, "gauge", "count", "rate", "set", "GAUGE", None, 2.0]
-KINDS = ["absolute", "incremental", "", "Absolute", None]
-CHOICES: dict[str, list[Any]] = {
-    "unit": UNITS,
-    "op": OPERATIONS,
-    "__op": OPERATIONS,
-    "snapshot": SNAPSHOTS,
-    "type": TYPES,
-    "kind": KINDS,
-}
-TIMES = (
-    "timestamp",
-    "ts_ms",
-    "ts_us",
-    "__ts_ms",
-    "__source_ts_ms",
-    "time",
-    "updated_at",
-)
-SHIFTS = (1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9, -1, 0)
+KEYS = (None, b"", b"null", b"{}", b'{"id":2}', b"\xff\xfe", b"k" * 5_000, b"\0")
+NOTHING = (None, b"", b"null", b" \n", b"{}", b"[]", b"\0")
 
 
 def mutated(payload: Payload, others: list[Payload], chosen: random.Random) -> Payload:
@@ -130,48 +21,66 @@ def mutated(payload: Payload, others: list[Payload], chosen: random.Random) -> P
     value = payload.value
     for _ in range(chosen.choice((1, 1, 1, 2, 3))):
         if value is None or chosen.random() < 0.01:
-            value = chosen.choice((None, b"", b"null", b" \n", b"{}", b"[]", b"\0"))
+            value = chosen.choice(NOTHING)
         elif chosen.random() < 0.65:
-            value = _structured(value, others, chosen)
+            value = structured(value, others, chosen)
         else:
             value = chosen.choice(BYTES)(value, others, chosen)
     if value and chosen.random() < 0.2:
         value = chosen.choice(FRAMES)(value, others, chosen)
         if chosen.random() < 0.4:
             value = chosen.choice(BYTES)(value, others, chosen)
-    payload = payload._replace(value=value)
+    if value and chosen.random() < HEAVY:
+        value, payload = heavy(value, chosen), payload._replace(heavy=True)
+    return _moved(payload._replace(value=value), others, chosen)
+
+
+def _moved(payload: Payload, others: list[Payload], chosen: random.Random) -> Payload:
+    """Now and then to another topic, to another moment, or under another key."""
     if chosen.random() < 0.03:
         payload = payload._replace(topic=chosen.choice(others).topic)
     if chosen.random() < 0.02:
-        moved = (0, -1, 2**40, payload.arrival_ms + 90_000, 4_102_444_800_000)
+        at = payload.arrival_ms
+        moved = (0, -1, 2**40, at + 90_000, at - 90_000, 4_102_444_800_000)
         payload = payload._replace(arrival_ms=chosen.choice(moved))
+    if chosen.random() < 0.02:
+        payload = payload._replace(key=chosen.choice(KEYS))
     return payload
 
 
 # -- structure ------------------------------------------------------------------------
 
 
-def _structured(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    """Change one place of the JSON; where there is no JSON, one byte."""
+def structured(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
+    """Change one place of the JSON; where there is no JSON, one bit."""
     lines = value.split(b"\n")
     at = chosen.randrange(len(lines)) if len(lines) > 1 else 0
     whole = len(lines) == 1 or chosen.random() < 0.3
-    try:
-        tree = json.loads(value if whole else lines[at])
-    except (ValueError, RecursionError):
-        return flipped(value, others, chosen)
+    tree = _read(value if whole else lines[at])
     places: list[tuple[Any, Any]] = []
     _walk(tree, places)
     if not places:
         return flipped(value, others, chosen)
-    _change(*chosen.choice(places), places, chosen)
+    roll = chosen.random()
+    if roll < 0.08:
+        _graft(chosen.choice(places), others, chosen)
+    elif roll > 0.1:  # else only the spelling is another
+        _change(*chosen.choice(places), places, chosen)
     try:
-        text = _text(tree).encode(errors="surrogatepass")
+        text = _written(tree, chosen)
     except (ValueError, RecursionError):
         return flipped(value, others, chosen)
     if whole:
         return text
     return b"\n".join([*lines[:at], text, *lines[at + 1 :]])
+
+
+def _read(text: bytes) -> Any:
+    """The JSON value, None where there is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _walk(tree: Any, places: list[tuple[Any, Any]]) -> None:
@@ -186,6 +95,21 @@ def _walk(tree: Any, places: list[tuple[Any, Any]]) -> None:
                 waiting.append(one[key])
 
 
+def _graft(
+    place: tuple[Any, Any], others: list[Payload], chosen: random.Random
+) -> None:
+    """Put a part of another payload here, or mix its keys in."""
+    holder, key = place
+    tree = _read(chosen.choice(others).value or b"")
+    theirs: list[tuple[Any, Any]] = []
+    _walk(tree, theirs)
+    if isinstance(holder, dict) and isinstance(tree, dict) and chosen.random() < 0.3:
+        holder.update(tree)
+    elif theirs:
+        other, where = chosen.choice(theirs)
+        holder[key] = other[where]
+
+
 def _change(
     holder: Any, key: Any, places: list[tuple[Any, Any]], chosen: random.Random
 ) -> None:
@@ -193,19 +117,60 @@ def _change(
     roll = chosen.random()
     if roll < 0.12:
         del holder[key]
-    elif roll < 0.2 and isinstance(holder, dict):
-        holder[f"\0{key}"] = chosen.choice((held, *EXTREMES))  # the key twice
+    elif roll < 0.22 and isinstance(holder, dict):
+        _twice_or_renamed(holder, key, chosen)
     elif roll < 0.3:
         other, where = chosen.choice(places)
         holder[key] = other.get(where) if isinstance(other, dict) else None
     elif key in CHOICES and roll < 0.8:
         holder[key] = chosen.choice(CHOICES[key])
-    elif key in TIMES and isinstance(held, int | float) and roll < 0.8:
+    elif _is_time(holder, key, held) and roll < 0.8:
         holder[key] = _shifted(held, chosen)
     elif roll < 0.4:
         holder[key] = _large(held, chosen)
+    elif roll < 0.5 and isinstance(held, int | float):
+        holder[key] = _respelt(held, chosen)
     else:
         holder[key] = chosen.choice(EXTREMES)
+
+
+def _is_time(holder: Any, key: Any, held: Any) -> bool:
+    if isinstance(held, bool) or not isinstance(held, int | float | str):
+        return False
+    first_of_point = key == 0 and isinstance(holder, list) and not isinstance(held, str)
+    return key in TIMES or first_of_point
+
+
+def _twice_or_renamed(holder: dict[str, Any], key: str, chosen: random.Random) -> None:
+    """The key a second time, right first or right last; or nearly the same key."""
+    held = holder[key]
+    roll = chosen.random()
+    if roll < 0.4:
+        holder[f"\0{key}"] = chosen.choice((held, *EXTREMES))
+    elif roll < 0.7:
+        holder[key] = chosen.choice(EXTREMES)
+        holder[f"\0{key}"] = held
+    else:
+        del holder[key]
+        near = (key.upper(), f"{key} ", f"{key}\0", f"\ufeff{key}", key[:-1], "")
+        holder[chosen.choice(near)] = held
+
+
+def _respelt(held: float, chosen: random.Random) -> Raw:
+    """The number as others may write it: most mean the same, some are no JSON."""
+    forms = (
+        "{}e0",
+        "{}E+0",
+        "{}.0",
+        "{}0e-1",
+        "-{}",
+        "+{}",
+        "0{}",
+        "{}.",
+        "{}f",
+        '"{}"',
+    )
+    return Raw(chosen.choice(forms).format(json.dumps(held)))
 
 
 def _large(held: Any, chosen: random.Random) -> Any:
@@ -215,13 +180,17 @@ def _large(held: Any, chosen: random.Random) -> Any:
     return chosen.choice(
         (
             Raw("[" * deep + "]" * deep),
+            Raw('{"a":' * deep + "0" + "}" * deep),
             chosen.choice("xé\0,:") * size,
             [held] * chosen.choice((1, 3, 50)),
         )
     )
 
 
-def _shifted(held: float, chosen: random.Random) -> float:
+def _shifted(held: float | str, chosen: random.Random) -> Any:
+    """A time that is off, or in another unit, or another kind of text."""
+    if isinstance(held, str):
+        return chosen.choice(STAMPS)
     if chosen.random() < 0.5 or abs(held) > 10**300:
         return held + chosen.choice((-1, 1)) * chosen.choice(
             (1, 1_000, 61_000, 86_400_000, 10**12)
@@ -230,165 +199,51 @@ def _shifted(held: float, chosen: random.Random) -> float:
     return int(found) if abs(found) < 1e30 and chosen.random() < 0.7 else found
 
 
-def _text(tree: Any) -> str:
+# -- writing --------------------------------------------------------------------------
+
+
+def _written(tree: Any, chosen: random.Random) -> bytes:
+    """JSON in one of the spellings that mean the same."""
+    roll = chosen.random()
+    text = _text(tree, encode_basestring_ascii if roll < 0.1 else encode_basestring)
+    if 0.1 < roll < 0.15:
+        text = _escaped(text, chosen)
+    elif 0.15 < roll < 0.18:
+        text = _spaced(text, chosen)
+    return text.encode(errors="surrogatepass")
+
+
+def _text(tree: Any, quoted: Any) -> str:
     """JSON, with raw pieces as they are and keys marked by NUL written once more."""
     if isinstance(tree, Raw):
         return str(tree)
+    if isinstance(tree, str):
+        found: str = quoted(tree)
+        return found
     if isinstance(tree, dict):
-        return "{{{}}}".format(
-            ",".join(
-                f"{json.dumps(key.lstrip(chr(0)))}:{_text(one)}"
-                for key, one in tree.items()
-            )
-        )
+        pairs = [
+            f"{quoted(key.removeprefix(chr(0)))}:{_text(one, quoted)}"
+            for key, one in tree.items()
+        ]
+        return f"{{{','.join(pairs)}}}"
     if isinstance(tree, list):
-        return "[{}]".format(",".join(map(_text, tree)))
-    return json.dumps(tree, ensure_ascii=False)
+        return f"[{','.join([_text(one, quoted) for one in tree])}]"
+    return json.dumps(tree)
 
 
-# -- bytes -----------------------------------------------------------------------------
-
-Change = Callable[[bytes, list[Payload], random.Random], bytes]
-TOKENS = (
-    b"\xff\xfe",
-    b"\xed\xa0\x80",
-    b"\xc0\xaf",
-    b"\xef\xbb\xbf",
-    b"\0",
-    b"\x1f\x8b",
-    b"NaN",
-    b"Infinity",
-    b"1e999",
-    b'"',
-    b"\\",
-    b"\\ud800",
-    b"\\u0000",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b",",
-    b":",
-    b"\n",
-    b"null",
-    b"-",
-    b"\x00\x00\x00\x00\x05",
-    b"//",
-)
-
-
-def flipped(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    """One bit is another."""
-    if not value:
-        return b"\x80"
-    at = chosen.randrange(len(value))
-    return value[:at] + bytes([value[at] ^ 1 << chosen.randrange(8)]) + value[at + 1 :]
-
-
-def _cut(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    at = chosen.randrange(len(value) + 1)
-    return value[:at] if chosen.random() < 0.8 else value[at:]
-
-
-def _without(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    at, size = chosen.randrange(len(value) + 1), chosen.choice((1, 2, 8, 64))
-    return value[:at] + value[at + size :]
-
-
-def _inserted(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    at = chosen.randrange(len(value) + 1)
-    return value[:at] + chosen.choice(TOKENS) + value[at:]
-
-
-def _spliced(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    other = chosen.choice(others).value or b""
-    return (
-        value[: chosen.randrange(len(value) + 1)]
-        + other[chosen.randrange(len(other) + 1) :]
-    )
-
-
-def _doubled(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    at, size = chosen.randrange(len(value) + 1), chosen.choice((1, 16, 200))
-    return value[: at + size] + value[at:]
-
-
-BYTES: tuple[Change, ...] = (flipped, _cut, _without, _inserted, _spliced, _doubled)
-
-
-# -- frames ----------------------------------------------------------------------------
-
-
-def _zipped(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    pack = chosen.choice((gzip.compress, zlib.compress))
-    other = chosen.choice(others).value or b""
-    return chosen.choice((pack(value), pack(value) + pack(other), pack(pack(value))))
-
-
-def _bomb(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    """Small outside, large inside; the largest are rare, for they take a second."""
-    roll = chosen.random()
-    size = 70 << 20 if roll < 0.0005 else 1 << 20 if roll < 0.004 else 1 << 13
-    filling = chosen.choice((b" ", b"[", b"\0", b"\n", b"{}\n", b'{"a":'))
-    return gzip.compress(value + filling * (size // len(filling)), 1)
-
-
-def _coded(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    packed = base64.b64encode(chosen.choice((value, gzip.compress(value, 1))))
-    return chosen.choice((packed, b'"' + packed + b'"', packed[:-3], packed + b"="))
-
-
-def _firehose(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    data = [
-        base64.b64encode(one).decode()
-        for one in (value, chosen.choice(others).value or b"")
+def _escaped(text: str, chosen: random.Random) -> str:
+    """Some letters as escapes, wherever they stand: in keys and texts they are the same."""
+    at = [chosen.randrange(len(text)) for _ in range(3)]
+    letters = [
+        f"\\u{ord(one):04x}"
+        if number in at and one.isalpha() and one < "\u0800"
+        else one
+        for number, one in enumerate(text)
     ]
-    if chosen.random() < 0.3:
-        data[0] = data[0][:-1] + chosen.choice("=~ \n")
-    body = {"requestId": "r", "timestamp": 1, "records": [{"data": d} for d in data]}
-    return json.dumps(body).encode()
+    return "".join(letters)
 
 
-def _sns(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    text = value.decode(errors="replace")
-    kind = chosen.choice(("Notification", "Notification", "SubscriptionConfirmation"))
-    return json.dumps({"Type": kind, "Message": text}).encode()
-
-
-def _lambda(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    data = base64.b64encode(value).decode()
-    return json.dumps(
-        chosen.choice(
-            (
-                {"awslogs": {"data": data}},
-                {"records": {"t-0": [{"value": data}]}},
-                {"Records": [{"kinesis": {"data": data}}]},
-                {"Records": [{"body": value.decode(errors="replace")}]},
-                {"Records": [{"Sns": {"Message": value.decode(errors="replace")}}]},
-            )
-        )
-    ).encode()
-
-
-def _lines(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    parts = [value, chosen.choice(others).value or b"", value[: len(value) // 2]]
-    chosen.shuffle(parts)
-    return chosen.choice((b"\n", b"", b"\r\n", b" , ", b"\n\n")).join(parts)
-
-
-def _array(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    other = chosen.choice(others).value or b"null"
-    return b"[" + value + b"," + other + chosen.choice((b"]", b",]", b"", b"]]"))
-
-
-FRAMES: tuple[Change, ...] = (
-    _zipped,
-    _bomb,
-    _coded,
-    _firehose,
-    _sns,
-    _lambda,
-    _lines,
-    _lines,
-    _array,
-)
+def _spaced(text: str, chosen: random.Random) -> str:
+    """White space around the marks; only four characters are, in JSON."""
+    space = chosen.choice(("\n", "\r\n", "\t ", " ", "\u00a0", "\f", "\ufeff", "\v"))
+    return text.replace(",", f",{space}").replace("{", f"{{{space}")

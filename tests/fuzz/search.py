@@ -3,7 +3,6 @@
 import faulthandler
 import hashlib
 import random
-import resource
 import signal
 import sys
 import time
@@ -15,20 +14,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from tests.fuzz.corpus import Corpus, Seen
 from tests.fuzz.judge import UncheckedError, Unjustified, judge
-from tests.fuzz.mutations import MAX_BYTES, Payload, mutated
+from tests.fuzz.memory import Samples, resident_mb
+from tests.fuzz.mutations import mutated
+from tests.fuzz.payload import Payload
 from tests.fuzz.walk import LetterError, Outcome, SilentError, Take
 
-MAX_CORPUS = 3_000
+MAX_FAILURES = 100
+"""Kinds of failure that are kept; all are counted."""
+
 TRACE_EVERY = 40
-SAMPLE_EVERY = 2_000
+LOOK_EVERY = 2_000
 HANG_SECONDS = 10.0
 """CPU time that one payload may take; the largest bombs take a second."""
 
 STUCK_SECONDS = 300
 """By the clock: beyond it, the process is stuck where no signal reaches."""
-
-PAGE = resource.getpagesize()
 
 
 class HangError(Exception):
@@ -53,7 +55,7 @@ class Report(NamedTuple):
     lines: int
     slowest_s: float
     results: Counter[str]
-    memory: list[tuple[int, float]]
+    memory: Samples
 
 
 class Search:
@@ -65,28 +67,31 @@ class Search:
         seeds: list[Payload],
         seed: int,
         told: Callable[[str], None],
+        *,
         hang_s: float = HANG_SECONDS,
+        look_every: int = LOOK_EVERY,
     ) -> None:
         self._take = take
         self._hang_s = hang_s
+        self._look_every = look_every
         self._seeds = seeds
-        self._corpus: list[Payload] = list(seeds)
         self._chosen = random.Random(seed)
+        self._corpus = Corpus(self._chosen)
         self._told = told
-        self._signatures: set[tuple[object, ...]] = set()
+        self._signatures = Seen()
         self._lines: set[tuple[str, int]] = set()
         self._failures: dict[str, Failure] = {}
         self._results: Counter[str] = Counter()
         self._counted = self._unchecked = 0
         self._slowest = 0.0
-        self._memory: list[tuple[int, float]] = []
+        self._memory: Samples = []
 
     def run(self, payloads: int, seconds: float = inf) -> Report:
         """Try so many payloads, the seeds themselves first, or as many as time allows."""
         begun, done = time.monotonic(), 0
         with _watched():
             for number in range(payloads):
-                if number % SAMPLE_EVERY == 0:
+                if number % self._look_every == 0:
                     self._look(number, begun)
                     if time.monotonic() - begun > seconds:
                         break
@@ -98,7 +103,7 @@ class Search:
             list(self._failures.values()),
             self._counted,
             self._unchecked,
-            len(self._signatures),
+            self._signatures.count,
             len(self._lines),
             self._slowest,
             self._results,
@@ -108,8 +113,8 @@ class Search:
     def _next(self, number: int) -> Payload:
         if number < len(self._seeds):
             return self._seeds[number]
-        base = self._seeds if self._chosen.random() < 0.5 else self._corpus
-        return mutated(self._chosen.choice(base), self._seeds, self._chosen)
+        base = self._corpus.any(self._seeds)
+        return mutated(base, self._seeds, self._chosen)
 
     def _try(self, payload: Payload, *, traced: bool) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, self._hang_s)
@@ -118,19 +123,17 @@ class Search:
             news = self._walked(payload, traced=traced)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is a failure
             what = f"{type(error).__name__}: {error}"[:600]
-            if _kind(error) not in self._failures:
-                self._failures[_kind(error)] = Failure(payload, what)
+            kind = _kind(error)
+            if kind not in self._failures and len(self._failures) < MAX_FAILURES:
+                self._failures[kind] = Failure(payload, what)
                 self._told(f"{what}\n{payload!r}"[:4_000])
             self._results["failed"] += 1
             return
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         self._slowest = max(self._slowest, time.process_time() - begun)
-        if news and payload.value is not None and len(payload.value) <= MAX_BYTES:
-            if len(self._corpus) < MAX_CORPUS:
-                self._corpus.append(payload)
-            else:
-                self._corpus[self._chosen.randrange(MAX_CORPUS)] = payload
+        if news:
+            self._corpus.keep(payload)
 
     def _walked(self, payload: Payload, *, traced: bool) -> bool:
         """Walk and judge; whether anything new was seen."""
@@ -138,9 +141,7 @@ class Search:
         with self._tracing(traced):
             outcome = self._take(payload)
         self._judge(payload, outcome)
-        known = len(self._signatures)
-        self._signatures.add(outcome.signature)
-        return len(self._signatures) > known or len(self._lines) > lines
+        return self._signatures.add(outcome.signature) or len(self._lines) > lines
 
     def _judge(self, payload: Payload, outcome: Outcome) -> None:
         topic, arrival_ms = payload.topic, payload.arrival_ms
@@ -175,13 +176,13 @@ class Search:
 
     def _look(self, number: int, begun: float) -> None:
         faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
-        resident = int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 2**20
+        resident = resident_mb()
         self._memory.append((number, resident))
-        if number % (10 * SAMPLE_EVERY) == 0 and number:
+        if number % (10 * self._look_every) == 0 and number:
             rate = number / max(time.monotonic() - begun, 1e-9)
             self._told(
                 f"{number:,} payloads, {rate:,.0f}/s, {resident:.0f} MB,"
-                f" {len(self._signatures):,} outcomes, {len(self._lines):,} lines,"
+                f" {self._signatures.count:,} outcomes, {len(self._lines):,} lines,"
                 f" {len(self._failures)} failures"
             )
 

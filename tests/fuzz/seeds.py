@@ -15,7 +15,7 @@ from slo.model import Budgeting
 from slo.plan import Plan
 from slo.resources import Cluster, Engine, Inventory
 from streams.table import Table
-from tests.fuzz.mutations import Payload
+from tests.fuzz.payload import Payload
 from tests.fuzz.statements import instant_ms
 from tests.fuzz.walk import CANARY
 from tests.streams.stage import (

@@ -1,14 +1,18 @@
 """The fuzz run in small, and its check: what it must never miss, it does not miss."""
 
 import json
+import random
 import time
 
 import pytest
 
 from streams.batch import SCHEMA_VERSION, Batch, Route
 from streams.store import Store
+from tests.fuzz.__main__ import told
+from tests.fuzz.corpus import MAX_CORPUS_BYTES, MAX_KEPT, Corpus, Seen
 from tests.fuzz.judge import Unjustified, judge
-from tests.fuzz.mutations import Payload
+from tests.fuzz.memory import MAX_GROWTH_MB, growth
+from tests.fuzz.payload import Payload
 from tests.fuzz.search import Report, Search
 from tests.fuzz.seeds import plan_for, seeds_of
 from tests.fuzz.walk import Outcome, SilentError, Walk
@@ -72,6 +76,66 @@ def test_a_walk_that_does_wrong_is_found_out(take):
     kinds = {one.what.partition(":")[0] for one in searched(take).failures}
 
     assert kinds == {FAULTY[take]}
+
+
+class Leaking:
+    """A walk that keeps something of every payload."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: list[bytes] = []
+
+    def take(self, one: Payload) -> Outcome:
+        self._kept.append(bytes(range(256)) * (self._size // 256))
+        return NOTHING
+
+
+def looked_at(take) -> Report:
+    seed = Payload("cloudwatch", NOW, None, text(datum()))
+    return Search(take, [seed], 1, print, look_every=500).run(10_000)
+
+
+def test_a_walk_whose_memory_grows_is_found_out(tmp_path, capfd):
+    sound, leaking = looked_at(lambda _: NOTHING), looked_at(Leaking(6 * 1024).take)
+
+    assert [told([one], tmp_path, 1.0) for one in (sound, leaking)] == [0, 1]
+    flat, steep = (growth(one.memory) for one in (sound, leaking))
+    assert flat.late - flat.early < MAX_GROWTH_MB / 4
+    assert steep.late - steep.early > 2 * MAX_GROWTH_MB
+    assert "FAILED: process 0: memory" in capfd.readouterr().out
+
+
+def test_the_warm_up_does_not_count_as_growth():
+    filled = [(number * 2_000, min(50.0 + number, 70.0)) for number in range(101)]
+
+    assert growth(filled) == (70.0, 70.0, 108_000)
+    assert growth(filled[:4]) is None
+
+
+def test_what_a_search_remembers_is_bounded():
+    corpus = Corpus(random.Random(1))
+    for number in range(3_000):
+        corpus.keep(Payload("any", NOW, None, b"%d" % number * 600))
+    corpus.keep(Payload("any", NOW, None, b"x" * (MAX_KEPT + 1)))
+    corpus.keep(Payload("any", NOW, None, b"x", heavy=True))
+    corpus.keep(Payload("any", NOW, None, None))
+
+    assert MAX_CORPUS_BYTES * 0.99 < corpus.bytes <= MAX_CORPUS_BYTES
+    seen = Seen()
+    assert [seen.add(one) for one in (("a",), ("b",), ("a",))] == [True, True, False]
+    assert seen.count == 2
+
+
+def test_a_search_is_the_same_again(samples, tmp_path):
+    found = []
+    for number in range(2):
+        store = Store(f"sqlite:///{tmp_path}/{number}.db")
+        walk = Walk(plan_for(samples), SHARED, store)
+        found.append(Search(walk.take, seeds_of(samples), 3, print).run(1_500))
+        store.close()
+
+    assert found[0][:6] == found[1][:6]
+    assert found[0].results == found[1].results
 
 
 def test_a_search_that_is_over_ends_no_process_later(monkeypatch):

@@ -16,7 +16,7 @@ from streams.positions import MarksError
 from streams.slab import Slab
 from streams.store import Store
 from streams.topics import Topics, topics_of
-from tests.fuzz.mutations import Payload
+from tests.fuzz.payload import Payload
 from tests.streams.stage import NOW
 
 MAX_LETTER_BYTES = 64 * 1024
@@ -94,20 +94,18 @@ class Walk:
         self, before: tuple[dict, dict], flush: object
     ) -> tuple[object, ...]:
         records, refused = before
-        results = {
-            key
-            for key, count in self.ingest.records.items()
-            if count != records.get(key, 0)
-        }
-        reasons = {
-            key
-            for key, count in self.ingest.refused.items()
-            if count != refused.get(key, 0)
-        }
+        results = _grown(records, self.ingest.records)
+        reasons = _grown(refused, self.ingest.refused)
         if not results and not reasons:
             raise SilentError
         said = tuple(_shape(one.reason) for one in flush.dead_letters)
-        return (frozenset(results), frozenset(reasons), said)
+        return (results, reasons, said)
+
+
+def _grown(
+    before: dict[tuple[str, str], int], after: dict[tuple[str, str], int]
+) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(key for key, n in after.items() if n != before.get(key, 0)))
 
 
 class SilentError(Exception):
