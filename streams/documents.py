@@ -25,6 +25,7 @@ _plain = msgspec.json.Decoder(msgspec.Raw)
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _token = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}\[\]"]')
 _space = re.compile(rb"[\s,]*")
+_blanks = re.compile(rb"[ \t\r]*")
 _scalar = re.compile(rb"[^\s,\[\]{}]*")
 _not_finite = re.compile(rb"(?<=[\[:,\s])(-?)(?:NaN|Infinity)(?=\s*[,\]}])")
 
@@ -105,6 +106,11 @@ def _skip(data: bytes, at: int) -> int:
     return found.end() if found else at
 
 
+def _skip_blanks(data: bytes, at: int) -> int:
+    found = _blanks.match(data, at)
+    return found.end() if found else at
+
+
 def _is_json(data: bytes) -> bool:
     try:
         _plain.decode(data)
@@ -150,9 +156,10 @@ def _loose_elements(data: bytes) -> Iterator[Document]:
         if end <= at:
             scalar = _scalar.match(data, at)
             end = scalar.end() if scalar else at
-            glued, cost = document_end(data, end, patience)
-            if end < glued:  # `Infinity{...}` is one element, and a broken one
-                patience -= cost
+            beside = _skip_blanks(data, end)
+            glued, cost = document_end(data, beside, patience)
+            patience -= cost
+            if beside < glued:  # `Infinity {...}` is one element, and a broken one
                 yield Document(data[at:glued], INCOMPLETE)
                 at = _skip(data, glued)
                 continue

@@ -109,6 +109,11 @@ DAMAGED = {
         [{"c": 2}],
         1,
     ),
+    "what stands beside an element makes it a broken one, too": (
+        b'[{"a":1}$ {"b":1},{"c":2}]',
+        [A, {"c": 2}],
+        1,
+    ),
     "a broken element of an array": (b'[{"a":1},{"b":},{"c":2}]', [A, {"c": 2}], 1),
     "two damaged lines that would balance": (
         lines(b'{"a":{', A, B, b'"c":1}}'),
