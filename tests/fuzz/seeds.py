@@ -5,6 +5,8 @@ of formats that are not, and one payload of each metric of the catalogue. The sa
 own names are the fleet's, so that what they say counts.
 """
 
+import base64
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from slo.model import Budgeting
 from slo.plan import Plan
 from slo.resources import Cluster, Engine, Inventory
 from streams.table import Table
+from tests.fuzz.framing import UncheckedError, values
 from tests.fuzz.payload import Payload
 from tests.fuzz.statements import instant_ms
 from tests.fuzz.walk import CANARY
@@ -44,7 +47,9 @@ TOPICS = {
     "heartbeat_and_ghost_tables": "mysql.db.heartbeat",
 }
 FOREIGN = ("maxwell", "canal", "otlp_metrics", "cw_logs_subscription", "debezium_avro")
+GZIP = b"\x1f\x8b"
 MAX_LINES = 6
+MAX_EACH = 16
 MAX_SEED = 12_000
 """Longer samples are cut into groups of lines, and what is longer still is left out."""
 
@@ -100,21 +105,67 @@ def _files(folder: Path | None) -> Iterator[tuple[str, Path]]:
 
 def _sampled(folder: Path | None) -> Iterator[Payload]:
     for topic, path in _files(folder):
-        for value in _pieces(path.read_bytes()):
-            yield Payload(_topic(topic, value), _arrival(value), b'{"id":1}', value)
+        pieces = _pieces(path.read_bytes())
+        several = [one for piece in pieces for one in _payloads(topic, piece)]
+        each = -(-len(several) // MAX_EACH) or 1
+        yield from several[::each]
+
+
+def _payloads(topic: str, value: bytes) -> Iterator[Payload]:
+    """Records that were captured with their topics, or the whole as one."""
+    captured = [one for one in _documents(value) if _is_record(one)]
+    yield from map(_record, captured)
+    if not captured:
+        yield Payload(_topic(topic, value), _arrival(value), b'{"id":1}', value)
+
+
+def _is_record(document: Any) -> bool:
+    """Whether it is a record of Kafka, written with its topic and key."""
+    return isinstance(document, dict) and {"topic", "value"} <= document.keys()
+
+
+def _record(captured: dict[str, Any]) -> Payload:
+    key, value = (
+        None if captured.get(name) is None else json.dumps(captured[name]).encode()
+        for name in ("key", "value")
+    )
+    return Payload(captured["topic"], _arrival(value or b""), key, value)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """The file, or groups of its lines where it is long."""
-    if len(data) <= MAX_SEED:
+    """The file, or groups of its lines or records where it is long."""
+    if data.startswith(GZIP):
+        yield from map(gzip.compress, _pieces(gzip.decompress(data)))
+    elif len(data) <= MAX_SEED:
         yield data
-        return
+    else:
+        for piece in (*_bodies(data), *_groups(data)):
+            if len(piece) <= MAX_SEED:
+                yield piece
+
+
+def _groups(data: bytes) -> list[bytes]:
     lines = data.splitlines()
-    groups = [lines[at : at + MAX_LINES] for at in range(0, len(lines), MAX_LINES)]
-    for group in groups[:40]:
-        piece = b"\n".join(group)
-        if len(piece) <= MAX_SEED:
-            yield piece
+    starts = range(0, len(lines), MAX_LINES)
+    return [b"\n".join(lines[at : at + MAX_LINES]) for at in starts]
+
+
+def _bodies(data: bytes) -> list[bytes]:
+    """A long body of Firehose as several short ones: two records of a few lines each."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return []
+    records = body.get("records") if isinstance(body, dict) else None
+    if not isinstance(records, list):
+        return []
+    letters = [base64.b64decode(one["data"]) for one in records]
+    groups = [part for letter in letters for part in _groups(letter)]
+    several = [{"data": base64.b64encode(part).decode()} for part in groups]
+    return [
+        json.dumps(body | {"records": several[at : at + 2]}).encode()
+        for at in range(0, len(several), 2)
+    ]
 
 
 def _topic(topic: str, value: bytes) -> str:
@@ -134,16 +185,11 @@ def _arrival(value: bytes) -> int:
 
 
 def _documents(value: bytes) -> Iterator[Any]:
+    """What is inside, by the independent check."""
     try:
-        yield json.loads(value)
+        yield from values(value)
+    except UncheckedError:
         return
-    except (ValueError, RecursionError):
-        pass
-    for line in value.splitlines():
-        try:
-            yield json.loads(line)
-        except (ValueError, RecursionError):
-            continue
 
 
 def _dicts(tree: Any) -> Iterator[dict[str, Any]]:
