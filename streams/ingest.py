@@ -110,18 +110,22 @@ class Ingest:
         slab = self._believable(slab, clock_ms)
         name = self._topics.format_of(slab.topic)
         source = self._sources.get(name)
-        outcomes = Outcomes()
+        faults: dict[int, Faults] = {}
+
+        def unwrap(index: int) -> None:
+            faults[index] = self._unwrapped(slab.only(index), name)
+
+        outcomes = Outcomes(unwrap)
         if source is None:
             outcomes.undecoded = [(index, "") for index in range(len(slab.values))]
         else:
             source.fold(_readable(slab), outcomes)
         self._account(slab.topic, outcomes)
-        faults: dict[int, Faults] = {}
         for index, reason, detail in outcomes.refused:
             found = Fault(reason, detail, slab.values[index] or b"")
             faults.setdefault(index, Faults()).add(found)
         for index, _ in outcomes.undecoded:
-            faults[index] = self._unwrapped(slab.only(index), name)
+            unwrap(index)
         for index, several in faults.items():
             self._bury(slab, index, name, several)
 

@@ -1,6 +1,7 @@
 """What became of the statements of a slab."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 OK: Final = "ok"
@@ -28,15 +29,24 @@ class Outcomes:
     """Counts by result, and what cannot be counted: refusals and undecoded records.
 
     `undecoded` holds (index, error) of records that were not one plain document of
-    their format: they may still be an envelope.
+    their format: they may still be an envelope. Where order matters, `unwrap(index)`
+    opens them at once.
     """
 
-    __slots__ = ("counts", "refused", "undecoded")
+    __slots__ = ("_unwrap", "counts", "refused", "undecoded")
 
-    def __init__(self) -> None:
+    def __init__(self, unwrap: Callable[[int], None] | None = None) -> None:
+        self._unwrap = unwrap
         self.counts: Counter[str] = Counter()
         self.refused: list[Refusal] = []
         self.undecoded: list[tuple[int, str]] = []
+
+    def open(self, record: int, error: str) -> None:
+        """A record is not one plain document, and the next must not overtake it."""
+        if self._unwrap is None:
+            self.undecoded.append((record, error))
+        else:
+            self._unwrap(record)
 
     def refuse(self, record: int, reason: str, detail: str) -> None:
         """A statement was refused. `detail` says what, without values of rows."""

@@ -63,7 +63,7 @@ class Debezium:
         self._intake = intake
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
-        """Take a slab of single change events in."""
+        """Take a slab of single change events in; rows count once, so in their order."""
         intake = self._intake
         prefix = intake.topics.prefix_of(slab.topic)
         if prefix is not None and prefix not in intake.table.connectors:
@@ -73,7 +73,7 @@ class Debezium:
             try:
                 change = None if value is None else decode(value)
             except UNDECODABLE as error:
-                outcomes.undecoded.append((index, str(error)))
+                outcomes.open(index, str(error))
                 continue
             _Record(intake, slab, index, outcomes).take(prefix, change)
 
@@ -116,7 +116,7 @@ class _Record:
             self._outcomes.refuse(self._index, UNKNOWN_OP, f"op {op!r}; {OPS}")
             return
         if kind is Kind.NONE:
-            self._outcomes.undecoded.append((self._index, NO_CHANGE_EVENT))
+            self._outcomes.open(self._index, NO_CHANGE_EVENT)
             return
         self._say(connector.alive, self._arrival_ms)
         if kind is Kind.SNAPSHOT_ROW:

@@ -67,7 +67,7 @@ Statement = Cell | Row | Alive
 
 def said(value: Any, arrival_ms: int) -> Iterator[Statement]:
     """All that a value may say, in whichever format it is."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not value:
         return
     for reading in (_cloudwatch, _datadog, _vector, _debezium):
         for statement in reading(value, arrival_ms):

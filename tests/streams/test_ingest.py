@@ -35,6 +35,7 @@ from tests.streams.stage import (
     plan_of,
     row,
     series,
+    text,
 )
 
 MARK = Mark("cloudwatch", 0, 7, NOW)
@@ -104,6 +105,14 @@ def test_what_is_dropped_can_be_read_again():
     assert stage.flush().cells == {}
     again = stage.add("cloudwatch", datum(), b"{").flush()
     assert (len(again.cells), len(again.letters)) == (1, 1)
+
+
+def test_a_row_that_is_wrapped_is_not_overtaken_by_plain_ones():
+    first, *others = (row(lsn=number, commit=number) for number in range(1_000, 1_060))
+    stage = Stage().add(ROWS, gzip.compress(text(first)), *others)
+
+    assert stage.flush().rows() == (60, 60)
+    assert stage.results(ROWS) == {"ok": 60}
 
 
 def test_batches_do_not_care_how_records_were_cut_into_slabs():
