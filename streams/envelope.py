@@ -9,6 +9,7 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ MAX_DEPTH: Final = 6
 MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
 
 MAX_DOCUMENTS: Final = 500_000
+DOCUMENTS_AT_ONCE: Final = 500
 NOTHING: Final = (b"", b"null")
 
 GZIP: Final = b"\x1f\x8b"
@@ -72,6 +74,12 @@ class Unwrapper:
             if number >= MAX_DOCUMENTS:
                 raise TooMuchError(f"holds more than {MAX_DOCUMENTS:,} documents")
             yield document
+
+    def pieces(self, value: bytes) -> Iterator[list[Document]]:
+        """The documents as `unwrap` has them, a few hundred at once."""
+        documents = self.unwrap(value)
+        while several := list(islice(documents, DOCUMENTS_AT_ONCE)):
+            yield several
 
     def _unwrap(self, value: bytes, depth: int) -> Iterator[Document]:
         if depth > self._max_depth:

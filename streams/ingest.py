@@ -5,8 +5,7 @@ embedded, native and replay runs differ only in who calls it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from slo.plan import Plan
@@ -31,7 +30,6 @@ from streams.sources import FAMILIES, FORMATS, Intake, sniff
 from streams.table import Table
 from streams.topics import Topics
 
-DOCUMENTS_AT_ONCE: Final = 500
 MAX_FAULTS: Final = 10_000  # in one record: a bomb of them is cheap then
 MAX_TOPICS: Final = 1_000
 OTHER: Final = "other"  # what topics beyond those are counted as
@@ -182,7 +180,7 @@ class Ingest:
         value = record.values[0] or b""
         empty = True
         try:
-            for several in _several(Unwrapper().unwrap(value)):
+            for several in Unwrapper().pieces(value):
                 empty = False
                 self._documents(record, several, name, faults)
                 if faults.reasons.total() > MAX_FAULTS:
@@ -286,11 +284,6 @@ def _result(reason: str) -> str:
     if reason in UNREADABLE:
         return MALFORMED
     return LATE if reason == TOO_OLD else REFUSED
-
-
-def _several(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    while several := list(islice(documents, DOCUMENTS_AT_ONCE)):
-        yield several
 
 
 def _readable(slab: Slab) -> Slab:

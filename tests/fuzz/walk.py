@@ -21,6 +21,9 @@ from tests.streams.stage import NOW
 
 MAX_LETTER_BYTES = 64 * 1024
 AHEAD_MS = 60_000
+FLUSH_MS = 100
+"""So much later is every flush: what said nothing for an hour makes room."""
+
 STAGE_2_EVERY = 500
 """Batches that stage 2 counts at once."""
 
@@ -62,7 +65,7 @@ class Walk:
             [payload.value],
         )
         self.ingest.add(slab, clock_ms)
-        flush = self.ingest.flush((), {topic: 2}, clock_ms)
+        flush = self.ingest.flush((), {topic: 2}, NOW + self._offset * FLUSH_MS)
         self._commit(topic)
         batches = [decode(data) for _, data in flush.payloads]
         if abs(arrival_ms - NOW) < DAY:
