@@ -138,6 +138,36 @@ def test_no_chunk_holds_a_family_of_more_series_than_fit():
     assert len(b"".join(many)) > 2.9 * len(b"".join(few))
 
 
+def test_a_number_that_is_none_has_no_line():
+    seen = view(outage())
+    spent = replace(seen.status.budget, spent_ratio=float("nan"))
+    broken = replace(seen, status=replace(seen.status, budget=spent))
+    whole, text = (
+        b"".join(asked(collector_of([one]), "")[1]).decode() for one in (seen, broken)
+    )
+    missing = set(whole.splitlines()) - set(text.splitlines())
+    assert {line.partition("{")[0] for line in missing} == {"dbslo_budget_spent_ratio"}
+    assert "null" not in text
+
+
+def test_who_takes_the_place_of_another_is_written_under_its_own_labels():
+    views = [view(outage())]
+    collector = collector_of(views)
+    app = metrics_app(collector)
+
+    def answer() -> str:
+        environ = {"REQUEST_METHOD": "GET", "HTTP_ACCEPT": ""}
+        return b"".join(app(environ, lambda *_: None)).decode()
+
+    before = answer()
+    slo = replace(OBJECTIVE, service="shop", annotations={"owner": "night"})
+    views[0] = view(outage(), series=replace(SERIES, slo=slo))
+    assert views[0].series.key == SERIES.key
+    assert 'service="databases"' in before
+    assert 'service="databases"' not in answer()
+    assert 'owner="night"' in answer()
+
+
 @pytest.mark.parametrize("how", sorted(ACCEPTS))
 def test_a_scraper_that_takes_gzip_gets_gzip_and_reads_the_same(how):
     collector = collector_of([view(outage())])
