@@ -51,7 +51,8 @@ def told(reports: list[Report], out: Path, seconds: float) -> int:
     for number, one in enumerate(reports):
         print(
             f"process {number}: {one.signatures:,} kinds of outcome, {one.lines:,} lines"
-            f" of streams and slo, slowest payload {one.slowest_s:.2f} s"
+            f" of streams and slo, slowest payload {one.slowest_s:.2f} s,"
+            f" {one.payloads / max(one.cpu_s, 1e-9):,.0f} payloads per CPU second"
         )
     for failure in (failure for one in reports for failure in one.failures):
         print(f"FAILED {kept(failure, out)}: {failure.what}")

@@ -38,7 +38,7 @@ def judge(
     ]
     if not cells and not deltas:
         return False
-    known = _Known(value, arrival_ms)
+    known = _Known(value, topic, arrival_ms)
     for route, start, stats in cells:
         known.justify_cell(route, start, stats)
     known.justify_rows(deltas)
@@ -48,10 +48,12 @@ def judge(
 class _Known:
     """What a payload says, by the independent check."""
 
-    def __init__(self, value: bytes | None, arrival_ms: int) -> None:
+    def __init__(self, value: bytes | None, topic: str, arrival_ms: int) -> None:
         self._arrival_ms = arrival_ms
+        self._topic = topic.removeprefix("__debezium-heartbeat.")
         found = [Alive()] if _says_nothing(value) else list(_said(value, arrival_ms))
         self._alive = any(isinstance(one, Alive) for one in found)
+        self._connectors = {one.name for one in found if isinstance(one, Alive)}
         self._rows = [one for one in found if isinstance(one, Row)]
         self._cells: dict[str, list[Cell]] = {}
         for one in found:
@@ -61,18 +63,28 @@ class _Known:
     def justify_cell(self, route: Route, start: int, stats: list[float]) -> None:
         """A cell must be a statement of its metric, time and values."""
         source, _, metric = route.signal.partition(":")
+        who = route.resource.partition(":")[2]
         if not all(map(math.isfinite, stats)):
             raise Unjustified(f"{route.signal} counted {stats}")
         if source == "cdc":
+            self._justify_connector(who)
             self._justify_time(metric, stats[3])
             return
         near = [
             one
             for one in self._cells.get(metric, ())
-            if abs(one.start_ms - start) <= SLACK_MS
+            if abs(one.start_ms - start) <= SLACK_MS and who.lower() in one.who
         ]
         if not any(_same(one, stats, route.period_ms) for one in near):
-            raise Unjustified(f"{route.signal} at {start} {stats}: nobody said it")
+            raise Unjustified(
+                f"{route.signal} of {who} at {start} {stats}: nobody said"
+            )
+
+    def _justify_connector(self, who: str) -> None:
+        """Rows are their topic's connector's, else of whom they name themselves."""
+        own = self._topic == who or self._topic.startswith(f"{who}.")
+        if not own and who not in self._connectors:
+            raise Unjustified(f"rows of {who} in {self._topic}: nobody said it")
 
     def _justify_time(self, what: str, time_ms: float) -> None:
         times = {
@@ -86,6 +98,7 @@ class _Known:
     def justify_rows(self, deltas: list[tuple[Route, int, int, int]]) -> None:
         """Counted rows must be rows, in their bucket; good ones must have been in time."""
         for route in {delta[0] for delta in deltas}:
+            self._justify_connector(route.resource.partition(":")[2])
             limit_ms = int(route.signal.rpartition("/")[2])
             total: Counter[int] = Counter()
             good: Counter[int] = Counter()

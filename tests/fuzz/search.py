@@ -45,7 +45,7 @@ class Failure(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a search found. `memory` holds (payloads, resident MB)."""
+    """What a search found. `memory` holds (payloads, resident MB), `cpu_s` CPU time."""
 
     payloads: int
     failures: list[Failure]
@@ -54,6 +54,7 @@ class Report(NamedTuple):
     signatures: int
     lines: int
     slowest_s: float
+    cpu_s: float
     results: Counter[str]
     memory: Samples
 
@@ -88,7 +89,7 @@ class Search:
 
     def run(self, payloads: int, seconds: float = inf) -> Report:
         """Try so many payloads, the seeds themselves first, or as many as time allows."""
-        begun, done = time.monotonic(), 0
+        begun, cpu, done = time.monotonic(), time.process_time(), 0
         with _watched():
             for number in range(payloads):
                 if number % self._look_every == 0:
@@ -106,6 +107,7 @@ class Search:
             self._signatures.count,
             len(self._lines),
             self._slowest,
+            time.process_time() - cpu,
             self._results,
             self._memory,
         )

@@ -42,13 +42,15 @@ UNSTATED = ("", "None")
 class Cell(NamedTuple):
     """A metric's value for a period: (count, sum, min, max), as the wire has them.
 
-    `scale` is None where the wire names no unit: then the catalogue's holds.
+    `scale` is None where the wire names no unit: then the catalogue's holds. `who` is
+    everybody that it may be about.
     """
 
     metric: str
     start_ms: int
     stats: tuple[float, float, float, float]
     scale: float | None
+    who: frozenset[str]
 
 
 class Row(NamedTuple):
@@ -59,7 +61,9 @@ class Row(NamedTuple):
 
 
 class Alive(NamedTuple):
-    """A connector said something."""
+    """A connector said something; its name, where it says that as well."""
+
+    name: str = ""
 
 
 Statement = Cell | Row | Alive
@@ -99,6 +103,22 @@ def _whole(value: Any) -> int | None:
     return int(found) if found is not None and found == int(found) else None
 
 
+def names_in(tree: Any) -> frozenset[str]:
+    """All texts in it, in small letters, and what follows each of their colons."""
+    found: set[str] = set()
+    waiting = [tree]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str):
+            parts = one.lower().split(":")
+            found.update(":".join(parts[at:]) for at in range(len(parts)))
+    return frozenset(found)
+
+
 # -- CloudWatch ----------------------------------------------------------------------
 
 
@@ -118,7 +138,8 @@ def _cloudwatch(value: dict[str, Any], arrival_ms: int) -> Iterator[Statement]:
         return
     if numbers[0] < 0:
         return
-    yield Cell(texts[1], at_ms, tuple(numbers), scale)  # type: ignore[arg-type]
+    who = names_in(dimensions)
+    yield Cell(texts[1], at_ms, tuple(numbers), scale, who)  # type: ignore[arg-type]
 
 
 def _scale(unit: str) -> float | bool | None:
@@ -139,10 +160,10 @@ def _datadog(value: dict[str, Any], arrival_ms: int) -> Iterator[Statement]:
         if isinstance(one, dict) and isinstance(one.get("metric"), str):
             points = one.get("points")
             for point in points if isinstance(points, list) else []:
-                yield from _point(one["metric"], point)
+                yield from _point(one, point)
 
 
-def _point(metric: str, point: Any) -> Iterator[Statement]:
+def _point(series: dict[str, Any], point: Any) -> Iterator[Statement]:
     if isinstance(point, dict):
         at, stated = point.get("timestamp"), point.get("value")
     elif isinstance(point, list) and len(point) == 2:
@@ -154,7 +175,8 @@ def _point(metric: str, point: Any) -> Iterator[Statement]:
     seconds, number = _number(at), _number(stated)
     if seconds is not None and number is not None and abs(seconds) < 1e15:
         stats = (0.0, number, number, number)
-        yield Cell(metric, round(seconds * 1000), stats, None)
+        who = names_in({**series, "points": None})
+        yield Cell(series["metric"], round(seconds * 1000), stats, None, who)
 
 
 # -- Vector --------------------------------------------------------------------------
@@ -182,7 +204,8 @@ def _event(event: dict[str, Any], arrival_ms: int) -> Iterator[Statement]:
         if number is not None and at_ms is not None and not cumulative:
             name, namespace = event["name"], event.get("namespace")
             metric = f"{namespace}.{name}" if namespace else name
-            yield Cell(metric, at_ms, (0.0, number, number, number), None)
+            who = names_in(event.get("tags"))
+            yield Cell(metric, at_ms, (0.0, number, number, number), None, who)
 
 
 def instant_ms(text: Any) -> int | None:
@@ -214,7 +237,7 @@ def _debezium(value: dict[str, Any], arrival_ms: int) -> Iterator[Statement]:
     source, op = change.get("source"), change.get("op", change.get("__op"))
     if isinstance(source, dict) and op is not None:
         if op in ("c", "u", "d", "r", "t", "m"):
-            yield Alive()
+            yield Alive(str(source.get("name")))
         if op in ("c", "u", "d") and _streamed(source.get("snapshot")):
             yield from _row(change, source.get("ts_ms"))
         return

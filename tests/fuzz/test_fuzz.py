@@ -154,16 +154,19 @@ def test_a_search_that_is_over_ends_no_process_later(monkeypatch):
 # -- the check knows right from wrong ---------------------------------------------------
 
 
-def counted(signal: str, start: int, *stats: float, period: int = 60_000) -> Batch:
-    route = Route("instance:orders-a", signal, "", period)
+def counted(
+    signal: str, start: int, *stats: float, period: int = 60_000, who: str = ""
+) -> Batch:
+    known = "returns-1" if signal.startswith("datadog") else "orders-a"
+    route = Route(f"instance:{who or known}", signal, "", period)
     values = stats or (2.0, 0.04, 0.02, 0.02)
     return Batch(
         SCHEMA_VERSION, "w", 0, [], {}, [route], [(0, start, NOW, *values)], []
     )
 
 
-def rows(good: int, total: int) -> Batch:
-    route = Route("cdc:returns", "cdc:rows/30000", "", 0)
+def rows(good: int, total: int, who: str = "returns") -> Batch:
+    route = Route(f"cdc:{who}", "cdc:rows/30000", "", 0)
     return Batch(
         SCHEMA_VERSION, "w", 0, [], {}, [route], [], [(0, NOW - 10_000, good, total)]
     )
@@ -217,6 +220,12 @@ WRONG = {
         text(datum(value=-1.0)),
         counted(LAG, AT, 2.0, -0.002, -0.001, -0.001),
     ),
+    "another instance": (text(datum()), counted(LAG, AT, who="orders-b")),
+    "another host": (
+        text(payload(series("postgresql.commits", (AT, 3.0)))),
+        counted(COMMITS, AT, 0.0, 3.0, 3.0, 3.0, who="returns-2"),
+    ),
+    "another connector": (text(row()), rows(1, 1, "orders")),
     "another time": (text(datum()), counted(LAG, AT - 60_000)),
     "another value": (text(datum()), counted(LAG, AT, 2.0, 0.04, 0.02, 0.01)),
     "another metric": (text(datum()), counted("cloudwatch:ReplicaLag", AT)),
