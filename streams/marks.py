@@ -18,7 +18,7 @@ from bisect import insort
 from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -56,7 +56,7 @@ ROOM: Final = (
 )
 """(servers, recent positions) that a text keeps: as much as there is room for."""
 
-Major = tuple[int, ...]
+Major = Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
 
 
 class MarksError(Exception):
@@ -280,7 +280,7 @@ def marks_of(text: str) -> Marks:
         version, marks = msgspec.json.decode(text, type=tuple[int, msgspec.Raw])
         if version == VERSION:
             return Marks(msgspec.json.decode(marks, type=list[_Mark]))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MarksError(
             "the metadata of the committed offset is not ours: another consumer"
             " commits for this group. Give dbslo a group of its own"

@@ -377,6 +377,8 @@ def test_a_large_position_leaves_room_for_several_connectors():
         ("somebody else's note", "not ours"),
         ('{"a": 1}', "not ours"),
         ("[1, 5]", "not ours"),
+        ('[1, [["returns", "wal", 5, [], [], []]]]', "not ours"),
+        (f"[1, {'[' * 4_000}", "not ours"),
         ("[99, []]", "upgrade"),
     ],
 )
