@@ -21,11 +21,11 @@ class Starts(msgspec.Struct, frozen=True, array_like=True):
     unit_ms: int = 1
     gaps: list[int] = []
 
-    def moments(self) -> list[int]:
+    def moments(self) -> Sequence[int]:
         """The moments, in epoch ms; there is at least one."""
         first, unit, gaps = self.first_ms, self.unit_ms, self.gaps
         if gaps.count(1) == len(gaps):  # as most hours of minutes are
-            return list(range(first, first + unit * (len(gaps) + 1), unit))
+            return range(first, first + unit * (len(gaps) + 1), unit)
         return list(accumulate([gap * unit for gap in gaps], initial=first))
 
 
@@ -56,7 +56,7 @@ class LedgerPage(msgspec.Struct, frozen=True, array_like=True):
     gone: list[int] = []
 
     @property
-    def starts(self) -> list[int]:
+    def starts(self) -> Sequence[int]:
         """The start of each bucket, in epoch ms."""
         return self.held.moments() if self.total else []
 

@@ -8,6 +8,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
+from math import gcd
 from operator import add
 
 import msgspec
@@ -79,11 +80,14 @@ class RunningTotals:
 
     def _ticks(self, starts: Sequence[int]) -> "array[int]":
         """Starts in ms as ticks. Where one is no whole second all are kept in ms."""
-        if self.unit_ms > 1 and any(start % SECOND for start in starts):
+        if self.unit_ms > 1 and gcd(SECOND, *starts) < SECOND:
             self.ticks = array("q", self.starts(0, len(self)))
             self.unit_ms = 1
         if self.unit_ms == 1:
             return array("q", starts)
+        if isinstance(starts, range) and not starts.step % SECOND:
+            begin, end, step = starts.start, starts.stop, starts.step
+            return array("I", range(begin // SECOND, end // SECOND, step // SECOND))
         return array("I", [start // SECOND for start in starts])
 
     def begin(self, bad: int, total: int) -> None:

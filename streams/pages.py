@@ -81,20 +81,22 @@ def _restore_facts(image: Image, history: History) -> None:
 def _restore_ledgers(image: Image, history: History) -> None:
     """The sums of old hours first, then the pages beside them, then the counters.
 
-    What is taken in leaves the history, so that its room serves what is made of it.
+    All of a series, then the next, so that what is at work is at hand. What is taken
+    in leaves the history, so that its room serves what is made of it.
     """
+    sums, ledgers = dict(history.histories), history.ledgers
+    history.histories.clear()
+    beside: dict[int, list[bytes]] = {}
+    for number, _, data in ledgers:
+        beside.setdefault(number, []).append(data)
+    ledgers.clear()
     states = {state.id: state for state in image.series.values()}
-    histories, ledgers = history.histories, history.ledgers
-    while histories:
-        number, data = histories.pop()
-        if number in states:
-            state = states[number]
-            state.history_page = state.ledger.restore_history(data)
-    ledgers.reverse()
-    while ledgers:
-        number, _, data = ledgers.pop()
-        if number in states:
-            states[number].ledger.restore(data)
+    for number, state in states.items():
+        old = sums.pop(number, None)
+        if old is not None:
+            state.history_page = state.ledger.restore_history(old)
+        for data in beside.pop(number, ()):
+            state.ledger.restore(data)
     for row in history.series:
         if row.id in states:
             _restore_counters(states[row.id], row)

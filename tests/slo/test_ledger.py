@@ -411,7 +411,7 @@ def test_a_page_of_an_hour_of_minute_slices_takes_about_200_bytes():
     minutes(ledger, 0, 60)
     data = ledger.page(T0 // PAGE_MS)
     assert len(data) < 220
-    assert unpacked(data).starts == [T0 + minute * MINUTE for minute in range(60)]
+    assert list(unpacked(data).starts) == [T0 + minute * MINUTE for minute in range(60)]
 
 
 def test_a_bucket_that_begins_within_a_second_is_kept_to_the_millisecond():
