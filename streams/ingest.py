@@ -291,7 +291,7 @@ def _readable(slab: Slab) -> Slab:
 
     They are unwrapped like everything else that is not one plain document.
     """
-    if b"".join(filter(None, slab.values)).isascii():
+    if all(map(bytes.isascii, filter(None, slab.values))):
         return slab
     values = [v if v is None or is_text(v) else NO_DOCUMENT for v in slab.values]
     return slab._replace(values=values)
