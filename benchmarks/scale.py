@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import month
+from dbslo.memory import collect_seldom
 from slo.model import MINUTE, SECOND
 from streams.evaluate import Evaluator
 from streams.exposition import metrics_app
@@ -41,6 +42,7 @@ def measured(series: int, url: str) -> Found:
     store = Store(url)
     if store.progress(0) is None:
         raise SystemExit(f"{url} is empty: fill it first")
+    collect_seldom()  # as every engine does
     month.of(1)  # what is read once is nobody's memory
     gc.collect()
     before = _resident()
@@ -63,7 +65,7 @@ def measured(series: int, url: str) -> Found:
 
 def _scraped(made: month.Fleet, evaluator: Evaluator) -> Found:
     collector = EngineCollector(
-        evaluator.views,
+        evaluator.look,
         Figures,
         Timings(),
         policy=made.plan.policy,

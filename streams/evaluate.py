@@ -158,17 +158,10 @@ class Evaluator:
     def tick(self, clock_ms: int) -> list[VerdictChange]:
         """Time has passed by stage 2's clock: inputs may have gone silent on us."""
         with self._whole():
-            told, stale = Told(), self._stale
-            self._evaluate(
-                [
-                    cluster
-                    for cluster in self._clusters
-                    if bool(stale.get(cluster))
-                    is not bool(self._silent(cluster, clock_ms))
-                ],
-                clock_ms,
-                told,
-            )
+            told = Told()
+            silent = {c: bool(self._silent(c, clock_ms)) for c in self._clusters}
+            turned = [c for c in silent if silent[c] is not bool(self._stale.get(c))]
+            self._evaluate(turned, clock_ms, told)
             if told.alerts or told.notices:
                 self._save(told, Change(self._saving.progress.next, clock_ms))
             return [line for _, line in told.changes]
@@ -256,23 +249,25 @@ class Evaluator:
     # -- looking -------------------------------------------------------------------
 
     def views(self) -> list[SeriesView]:
+        """What `look` tells, all at once."""
+        return list(self.look())
+
+    def look(self) -> Iterator[SeriesView]:
         """Every series of the partition as committed; safe from other threads.
 
-        Commits may come between two clusters: to stand still for all of them is long.
+        Commits may come between two clusters; after one that takes long nothing is told.
         """
-        with self._glimpse() as image:
-            clusters = list(image.by_cluster) if image else []
-        found: list[SeriesView] = []
-        for cluster in clusters:
+        for cluster in self._clusters:
             with self._glimpse() as image:
                 if image is None:
-                    return []
-                now_ms = self._frontier.now(cluster) or 0
-                found += [
-                    view(state, self._watch.status(state, now_ms), now_ms)
-                    for state in image.by_cluster.get(cluster, ())
-                ]
-        return found
+                    return
+                found = self._seen(image, cluster)
+            yield from found
+
+    def _seen(self, image: Image, cluster: str) -> list[SeriesView]:
+        now, status = self._frontier.now(cluster) or 0, self._watch.status
+        states = image.by_cluster.get(cluster, ())
+        return [view(one, status(one, now), now) for one in states]
 
     @contextmanager
     def _glimpse(self) -> Iterator[Image | None]:

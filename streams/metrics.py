@@ -58,7 +58,7 @@ class EngineCollector(Collector):
 
     def __init__(
         self,
-        views: Callable[[], Sequence[SeriesView]],
+        views: Callable[[], Iterable[SeriesView]],
         figures: Callable[[], Figures],
         timings: Timings,
         *,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from slo import names
 from slo.contract import METRICS, period
-from slo.model import SECOND, Series
+from slo.model import SECOND, SLO, Series
 from slo.names import SERIES_LABELS, duration
 from slo.policy import Policy
 from slo.verdict import Verdict
@@ -23,6 +23,15 @@ INFO = ("", "info")
 
 _RESULTS = (("good",), ("bad",))
 _STATES = {verdict: names.STATE_VALUES[verdict.value] for verdict in Verdict}
+_UNKNOWN = _STATES[Verdict.UNKNOWN]
+
+
+class _Constant(NamedTuple):
+    """What every series of an SLO says: target, length of its period in s, factors."""
+
+    target: float
+    length: float
+    factors: list[float]
 
 
 class Group(NamedTuple):
@@ -53,6 +62,7 @@ class Layout:
             (names.PERIOD,): (PERIOD,),
             (): ((),),
         }
+        self._constant: dict[int, tuple[SLO, _Constant]] = {}
         self.groups: list[Group] = []
         size = len(SERIES_LABELS)
         begin = 0
@@ -70,13 +80,23 @@ class Layout:
             return (period(series.slo.period_ms),)
         return _info(series) if extra is INFO else extra
 
+    def _constants(self, slo: SLO) -> "_Constant":
+        """What an SLO always says; worked out once, for fractions are slow."""
+        known = self._constant.get(id(slo))
+        if known is None or known[0] is not slo:
+            period_ms = slo.period_ms
+            factors = [float(tier.factor(period_ms)) for tier in self._tiers]
+            target, length = float(slo.target), period_ms / SECOND
+            known = self._constant[id(slo)] = slo, _Constant(target, length, factors)
+        return known[1]
+
     def row(self, view: SeriesView) -> Row:
         """The values of a series, in the order of the groups."""
         slo, status, age = view.series.slo, view.status, view.source_age_ms
+        target, length, factors = self._constants(slo)
         first, now, budget = view.first_known, view.now_known, status.budget
         found = [status.windows[name] for name in self._windows]
         seen = status.observed
-        length = slo.period_ms / SECOND
         left = max(budget.remaining_ratio, 0.0) * length
         states = {one.tier: _STATES[one.verdict] for one in status.tiers}
         hot = status.hot_ms
@@ -86,14 +106,14 @@ class Layout:
             *(now.good - first.good, now.bad - first.bad),
             *[one.good / one.total if one.total else None for one in found],
             *[one.burn if seen else None for one in found],
-            *(float(slo.target), length),
+            *(target, length),
             # of what was never observed no budget: it is not whole
             *((budget.remaining_ratio if seen else None),),
             *((budget.remaining_ms / SECOND if seen else None),),
             *((budget.spent_ratio if seen else None),),
             *[left / one.burn if one.burn > 0 else None for one in found],
-            *[float(tier.factor(slo.period_ms)) for tier in tiers],
-            *[states.get(tier.name, _STATES[Verdict.UNKNOWN]) for tier in tiers],
+            *factors,
+            *[states.get(tier.name, _UNKNOWN) for tier in tiers],
             _STATES[status.verdict],
             # pages alone need hot time
             *[hot[t.name] / SECOND if t.name in hot else None for t in tiers],
