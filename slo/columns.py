@@ -74,7 +74,9 @@ def every(columns: Sequence[Flags], like: Flags) -> Flags:
 
 def chosen(at: Whole, column: Whole) -> tuple[Whole, Whole]:
     """Places, each once, and what a column says of them."""
-    once = np.unique(at)
+    marks = nobody(column.size)
+    marks[at] = True
+    once = places(marks)
     return once, column[once]
 
 
@@ -232,9 +234,11 @@ def since(starts: "array[int]", sums: Sequence["array[int]"], moments: Whole) ->
 
     Starts and moments are in the same unit.
     """
-    at = np.searchsorted(np.asarray(starts, dtype=np.int64), moments)
-    held = [np.asarray(column, dtype=np.int64) for column in sums]
-    return np.stack([column[-1] - column[at] for column in held])
+    at = np.searchsorted(np.asarray(starts), moments)
+    found = np.empty((len(sums), at.size), dtype=np.int64)
+    for row, column in zip(found, sums, strict=True):  # none exceeds the last
+        np.subtract(column[-1], np.asarray(column)[at], out=row)
+    return found
 
 
 def moments_of(grids: Iterable[range]) -> Whole:

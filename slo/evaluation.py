@@ -5,20 +5,23 @@ argument, so the same ledger and the same now give the same verdict for ever.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
-import msgspec
+from msgspec.structs import replace
 
 from slo.assurance import Assured, Guards, assured
 from slo.heat import hot_ms, hot_of
 from slo.ledger import SeriesLedger
-from slo.model import DAY, HOUR, MINUTE, SECOND, Series
+from slo.model import Series
 from slo.names import duration
 from slo.policy import Policy
+from slo.saying import roughly
 from slo.screen import Terms
-from slo.stretch import Lookup, Stretch, step_ms
+from slo.stretch import Lookup, Stretch, Timing, step_ms, window_end
 from slo.tiers import (
     Rule,
     Scene,
+    Weighed,
     decide,
     judge,
     pages,
@@ -27,31 +30,11 @@ from slo.tiers import (
     standing,
     stated,
 )
-from slo.verdict import BudgetStatus, Outcome, Status, TierStatus, Verdict
+from slo.verdict import Outcome, Status, TierStatus, Verdict
 
 __all__ = ["NEVER_OBSERVED", "Judge", "Timing", "evaluate", "step_ms", "window_end"]
 
 NEVER_OBSERVED = "never observed: no source has sent data yet"
-
-
-class Timing(msgspec.Struct, frozen=True, gc=False):
-    """What the series' sources allow: cell distance and arrival lag, ms."""
-
-    cadence_ms: int
-    arrival_lag_ms: int
-
-
-def window_end(ledger: SeriesLedger, step: int, timing: Timing, now_ms: int) -> int:
-    """Where windows end, ms; `step` is the width of a bucket.
-
-    The newest judged bucket's end, or now less what the sources are allowed to be
-    late, whichever is later.
-    """
-    allowed = (now_ms - timing.arrival_lag_ms) // step * step
-    newest = ledger.last
-    if newest is None or newest + step <= allowed:
-        return allowed
-    return newest + step
 
 
 def evaluate(
@@ -103,6 +86,12 @@ class Judge:
         self._quiet = tuple(rule.quiet for rule in self.rules)
         self._cold = {rule.tier.name: 0 for rule in self.rules if pages(rule)}
 
+    def beside(self, series: Series) -> "Judge":
+        """The judge of another series of the same SLO; they share their thresholds."""
+        other = copy(self)
+        other._key = series.key  # noqa: SLF001 - one of us
+        return other
+
     @property
     def terms(self) -> Terms:
         """What screening needs to know of the series."""
@@ -124,30 +113,53 @@ class Judge:
 
         `stale` names an input of ours that gave no mark: our fault, so unknown.
         """
-        budget = self._budget
-        end_ms = window_end(ledger, self._lookup.step_ms, timing, now_ms)
-        slot_ms = max(self._lookup.step_ms, timing.cadence_ms)
-        found = self._lookup.find(ledger, end_ms)
+        end_ms, slot_ms, found = self._found(ledger, timing, now_ms)
         hot, judged = self._judged(ledger, found, end_ms, slot_ms)
         verdicts = [one.verdict for one in judged]
-        verdict, place = self._decided(ledger, found, verdicts, bool(stale))
+        outcome = self._outcome(ledger, found, verdicts, end_ms, bool(stale))
+        said = judged[outcome.place].reason if outcome.place >= 0 else ""
+        weighed = Weighed(outcome, found, None, end_ms, slot_ms)
+        status = self._status(ledger, weighed, now_ms, said, stale)
+        return replace(status, tiers=judged, hot_ms=hot)
+
+    def told(
+        self, ledger: SeriesLedger, weighed: Weighed, now_ms: int, stale: str
+    ) -> Status:
+        """The status that an outcome rests on, as far as people are told of it.
+
+        Without hot time, and without what the tiers say that did not decide.
+        """
+        place, scene, said = weighed.outcome.place, weighed.scene, ""
+        if place >= 0 and scene is not None:
+            said = judge(self.rules[place], scene).reason
+        return self._status(ledger, weighed, now_ms, said, stale)
+
+    def _status(
+        self,
+        ledger: SeriesLedger,
+        weighed: Weighed,
+        now_ms: int,
+        said: str,
+        stale: str,
+    ) -> Status:
+        outcome, found, budget = weighed.outcome, weighed.found, self._budget
         windows = [stretch.status(budget) for stretch in found]
         return Status(
             self._key,
             now_ms,
-            verdict,
-            self.rules[place].tier.name if place >= 0 else "",
-            self._reason(ledger, found, judged, (verdict, place), stale),
+            outcome.verdict,
+            outcome.tier,
+            said or self._reason(ledger, weighed, stale),
             dict(zip(self._names, windows, strict=True)),
-            judged,
-            self._spent(found[self._period]),
+            (),
+            found[self._period].spent(budget, self._slo.period_ms),
             found[self.rules[0].long].coverage,
             ledger.first is not None,
             ledger.first,
-            end_ms,
-            hot,
-            self._policy.hot_floor(slot_ms),
-            self._might_page(verdicts, bool(stale)),
+            weighed.end_ms,
+            {},
+            self._policy.hot_floor(weighed.slot_ms),
+            outcome.might_page,
         )
 
     def outcome(
@@ -157,11 +169,15 @@ class Judge:
 
         `stale`: an input of ours gave no mark.
         """
-        end_ms = window_end(ledger, self._lookup.step_ms, timing, now_ms)
-        found = self._lookup.find(ledger, end_ms)
-        verdicts = [one.verdict for one in self._quiet]
+        return self.weigh(ledger, timing, now_ms, stale=stale).outcome
+
+    def weigh(
+        self, ledger: SeriesLedger, timing: Timing, now_ms: int, *, stale: bool
+    ) -> Weighed:
+        """The outcome with what it rests on, for `told`."""
+        end_ms, slot_ms, found = self._found(ledger, timing, now_ms)
+        verdicts, scene = [one.verdict for one in self._quiet], None
         if not self._nothing_bad(found):
-            slot_ms = max(self._lookup.step_ms, timing.cadence_ms)
             floor_ms = self._policy.hot_floor(slot_ms)
 
             def hot(rule: Rule) -> int:
@@ -170,6 +186,26 @@ class Judge:
 
             scene = self._scene(found, hot, floor_ms)
             verdicts = [stated(rule, standing(rule, scene)) for rule in self.rules]
+        outcome = self._outcome(ledger, found, verdicts, end_ms, stale)
+        return Weighed(outcome, found, scene, end_ms, slot_ms)
+
+    def _found(
+        self, ledger: SeriesLedger, timing: Timing, now_ms: int
+    ) -> tuple[int, int, list[Stretch]]:
+        """Where the windows end, how wide slots of hot time are, and the windows."""
+        step = self._lookup.step_ms
+        end_ms = window_end(ledger, step, timing, now_ms)
+        slot_ms = max(step, timing.cadence_ms)
+        return end_ms, slot_ms, self._lookup.find(ledger, end_ms)
+
+    def _outcome(
+        self,
+        ledger: SeriesLedger,
+        found: list[Stretch],
+        verdicts: Sequence[Verdict],
+        end_ms: int,
+        stale: bool,
+    ) -> Outcome:
         verdict, place = self._decided(ledger, found, verdicts, stale)
         tier = self.rules[place].tier if place >= 0 else None
         return Outcome(
@@ -235,36 +271,18 @@ class Judge:
                 return Verdict.WATCH, place
         return None
 
-    def _reason(
-        self,
-        ledger: SeriesLedger,
-        found: list[Stretch],
-        judged: tuple[TierStatus, ...],
-        decided: tuple[Verdict, int],
-        stale: str,
-    ) -> str:
-        verdict, place = decided
+    def _reason(self, ledger: SeriesLedger, weighed: Weighed, stale: str) -> str:
+        """Why it is so, where no tier says it."""
+        verdict, place = weighed.outcome.verdict, weighed.outcome.place
         if place >= 0:
-            long = found[self.rules[place].long]
-            burning = f"{duration(long.window_ms)} burns {long.burn(self._budget):.1f}x"
-            return judged[place].reason or burning
+            long = weighed.found[self.rules[place].long]
+            return f"{duration(long.window_ms)} burns {long.burn(self._budget):.1f}x"
         if verdict is Verdict.UNKNOWN:
             return NEVER_OBSERVED if ledger.first is None else stale
-        longest = found[self._longest]
+        longest = weighed.found[self._longest]
         if longest.prior_ms:
-            return f"young: its data began {_roughly(longest.seen_ms)} ago"
+            return f"young: its data began {roughly(longest.seen_ms)} ago"
         return "within budget"
-
-    def _spent(self, found: Stretch) -> BudgetStatus:
-        spent = found.burn(self._budget)
-        above, below = self._budget
-        return BudgetStatus(
-            found.total - found.bad,
-            found.total,
-            spent,
-            1 - spent,
-            (1 - spent) * (above / below) * self._slo.period_ms,
-        )
 
     def assured(
         self, ledger: SeriesLedger, timing: Timing, outcome: Outcome
@@ -275,11 +293,3 @@ class Judge:
         floor_ms = self._policy.hot_floor(slot_ms) if pages(rule) else 0
         guards = Guards(self._slo, self._lookup, rule, slot_ms, floor_ms)
         return assured(ledger, guards, outcome.start_ms)
-
-
-def _roughly(ms: int) -> str:
-    """A duration in its largest unit, rounded down."""
-    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
-        if ms >= size:
-            return f"{ms // size}{unit}"
-    return f"{ms // SECOND}s"

@@ -10,7 +10,7 @@ over 30 days take 900 rows, of which the newest seven hours are fine.
 
 from collections.abc import Iterator, Sequence
 
-from slo.columns import Whole, moments_of, since
+from slo.columns import Whole, since
 from slo.folding import ENDLESS_MS, PAGE_MS, LostPageError
 from slo.model import HOUR, Counts
 from slo.pages import HistoryPage, packed, unpacked, unpacked_history
@@ -106,15 +106,18 @@ class SeriesLedger(Setting):
         bad, total, buckets, *_ = self._totals.sums
         return bad, total, buckets
 
-    def profile(self, grids: Sequence[range]) -> Whole:
-        """Bad, total and buckets from each moment of some grids on, as columns."""
+    def profile(self, grids: Sequence[range], moments: Whole) -> Whole:
+        """Bad, total and buckets from each moment of some grids on, as columns.
+
+        `moments` are those of the grids, one after the other.
+        """
         for grid in grids:
             if not self._folding.answers(grid):
                 for moment in grid:
                     self._folding.cut(moment)
         totals = self._totals
-        moments = -(-moments_of(grids) // totals.unit_ms)
-        return since(totals.ticks, totals.columns[:3], moments)
+        ticks = -(-moments // totals.unit_ms)
+        return since(totals.ticks, totals.columns[:3], ticks)
 
     def rows(self, start_ms: int = 0, end_ms: int = ENDLESS_MS) -> Iterator[Row]:
         """The buckets that start in [start, end), oldest first."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from slo.facts import Cell
 from slo.feeds import FeedReading, Reading
 from slo.measure import value_of
-from slo.model import SLO, Budgeting, Part, SliKind
+from slo.model import DAY, HOUR, MINUTE, SECOND, SLO, Budgeting, Part, SliKind
 from slo.names import duration
 
 UNITS = {
@@ -61,3 +61,11 @@ def _said(reading: Reading, cells: Sequence[Cell], unit: str) -> str:
         return f"{name} {max(values):g} {unit}"
     per = "/s" if part.rate else ""
     return f"{name} {sum(values):g}{per}"
+
+
+def roughly(ms: int) -> str:
+    """A duration in its largest unit, rounded down."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
+        if ms >= size:
+            return f"{ms // size}{unit}"
+    return f"{ms // SECOND}s"

@@ -36,6 +36,7 @@ from slo.columns import (
     constant,
     fraction,
     later,
+    moments_of,
     places,
     rows_at,
     seen_share,
@@ -128,9 +129,11 @@ class Block:
         alike.pop(NEVER, None)
         for last, group in alike.items():
             grids = [ring.moments(last + self._terms.step_ms) for ring in self._rings]
+            moments = moments_of(grids)
             for begin in range(0, len(group), FILLED):
                 at = whole(group[begin : begin + FILLED])
-                found = [ledgers[n].profile(grids) for n in numbers[at].tolist()]
+                mine = (ledgers[n] for n in numbers[at].tolist())
+                found = [ledger.profile(grids, moments) for ledger in mine]
                 self._take_in(at, grids, stacked(found))
 
     def _take_in(self, at: Whole, grids: Sequence[range], profiles: Whole) -> None:

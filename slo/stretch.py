@@ -9,7 +9,7 @@ import msgspec
 
 from slo.ledger import SeriesLedger, Window
 from slo.model import BUCKET_MS, HOUR, MILLIONTHS, MINUTE, SLO, Budgeting, SliKind
-from slo.verdict import WindowStatus
+from slo.verdict import BudgetStatus, WindowStatus
 
 Ratio = tuple[int, int]
 """(numerator, denominator) of a share of bad, for comparisons without rounding."""
@@ -121,6 +121,14 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
             self.expected if self.prior_ms else float(self.guard_total),
         )
 
+    def spent(self, budget: Ratio, period_ms: int) -> BudgetStatus:
+        """What a budget's period, which this window is, has left of it."""
+        spent = self.burn(budget)
+        above, below = budget
+        left_ms = (1 - spent) * (above / below) * period_ms
+        good = self.total - self.bad
+        return BudgetStatus(good, self.total, spent, 1 - spent, left_ms)
+
 
 class Sized(NamedTuple):
     """A window as one SLO's buckets fill it: length, whole buckets, its edge's grain."""
@@ -190,3 +198,23 @@ class Lookup:
         above, below = limit
         full = self.unit * found.span_ms
         return found.bad * self.step_ms * below > above * full
+
+
+class Timing(msgspec.Struct, frozen=True, gc=False):
+    """What the series' sources allow: cell distance and arrival lag, ms."""
+
+    cadence_ms: int
+    arrival_lag_ms: int
+
+
+def window_end(ledger: SeriesLedger, step: int, timing: Timing, now_ms: int) -> int:
+    """Where windows end, ms; `step` is the width of a bucket.
+
+    The newest judged bucket's end, or now less what the sources are allowed to be
+    late, whichever is later.
+    """
+    allowed = (now_ms - timing.arrival_lag_ms) // step * step
+    newest = ledger.last
+    if newest is None or newest + step <= allowed:
+        return allowed
+    return newest + step

@@ -8,6 +8,7 @@ unless what was seen is bad enough even if all that is missing were good.
 from collections.abc import Callable, Sequence
 from enum import Enum
 from fractions import Fraction
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,7 @@ from slo.names import duration
 from slo.policy import Policy, Tier, reachable
 from slo.saying import counted
 from slo.stretch import Lookup, Ratio, Stretch
-from slo.verdict import TierStatus, Verdict
+from slo.verdict import Outcome, TierStatus, Verdict
 
 UNREACHABLE = "unreachable at this target"
 
@@ -26,7 +27,8 @@ class Rule(msgspec.Struct, frozen=True):
 
     `level` is the verdict where it fires: its severity, under the SLO's urgency.
     `long` and `short` are the places of its windows among those looked up. `limit`
-    is the bad share that both must exceed. `quiet` is its status where nothing is bad.
+    is the bad share that both must exceed, `over` the burn rate that this is, in words.
+    `quiet` is its status where nothing is bad.
     """
 
     tier: Tier
@@ -34,6 +36,7 @@ class Rule(msgspec.Struct, frozen=True):
     long: int
     short: int
     limit: Ratio
+    over: str
     reachable: bool
     quiet: TierStatus
 
@@ -51,6 +54,20 @@ class Scene(msgspec.Struct, frozen=True):
     budget: Ratio
     hot: Callable[[Rule], int]
     floor_ms: int
+
+
+class Weighed(NamedTuple):
+    """An outcome, and what it rests on.
+
+    `scene` is None where nothing is bad and nothing missing. The windows end at
+    `end_ms`, hot time is counted in slots of `slot_ms`.
+    """
+
+    outcome: Outcome
+    found: list[Stretch]
+    scene: Scene | None
+    end_ms: int
+    slot_ms: int
 
 
 class Standing(Enum):
@@ -80,6 +97,7 @@ def _rule(slo: SLO, tier: Tier, windows_ms: tuple[int, ...]) -> Rule:
         long=windows_ms.index(tier.long_ms),
         short=windows_ms.index(tier.short_ms),
         limit=ratio_of(tier.factor(slo.period_ms) * (1 - slo.target)),
+        over=f"{float(tier.factor(slo.period_ms)):g}x",
         reachable=can_fire,
         quiet=TierStatus(tier.name, Verdict.OK, "" if can_fire else UNREACHABLE),
     )
@@ -145,7 +163,7 @@ def judge(rule: Rule, scene: Scene) -> TierStatus:
             why = f"burning, held back: {_held_back(rule, scene, long)}"
             return TierStatus(tier.name, Verdict.OK, why)
         case Standing.FIRES:
-            why = _burning(tier, scene, long, short)
+            why = _burning(rule, scene, long, short)
             return TierStatus(tier.name, tier.severity, why)
 
 
@@ -165,12 +183,12 @@ def _held_back(rule: Rule, scene: Scene, long: Stretch) -> str:
     return f"hot for {hot} of at least {duration(scene.floor_ms)}"
 
 
-def _burning(tier: Tier, scene: Scene, long: Stretch, short: Stretch) -> str:
-    name = duration(tier.long_ms)
+def _burning(rule: Rule, scene: Scene, long: Stretch, short: Stretch) -> str:
+    name = duration(long.window_ms)
     return (
         f"{name} burns {long.burn(scene.budget):.1f}x and"
-        f" {duration(tier.short_ms)} {short.burn(scene.budget):.1f}x,"
-        f" over {float(tier.factor(scene.slo.period_ms)):g}x:"
+        f" {duration(short.window_ms)} {short.burn(scene.budget):.1f}x,"
+        f" over {rule.over}:"
         f" {long.guard_bad:,} bad of {long.guard_total:,} {counted(scene.slo)} in {name}"
         f"{_young(long)}"
     )

@@ -1,11 +1,13 @@
 """A change of verdict as one line, for `replay --json`, the log and the webhook."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from slo.model import Series
 from slo.verdict import Status, Verdict, VerdictChange
 
 
+@lru_cache(maxsize=256)  # whoever turns, turns at the moment of a tick
 def rfc3339(ms: int) -> str:
     """Epoch milliseconds as RFC 3339 in UTC with milliseconds."""
     moment = datetime.fromtimestamp(ms // 1000, UTC)

@@ -70,7 +70,7 @@ class Watch:
         self.incidents: dict[str, Incident] = {}
         self._few = few  # so many are judged without asking the screen
         everything = list(series)
-        self._judges = {one.key: Judge(one, policy) for one in everything}
+        self._judges = _judges(everything, policy)
         self._groups = groups(everything)
         self._keys: dict[str, list[str]] = {}  # cluster -> its dedup keys
         for key, members in self._groups.items():
@@ -137,11 +137,11 @@ class Watch:
 
     def _judge(self, state: SeriesState, moment: Moment, told: Told) -> bool:
         """Judge one series; whether an incident may have to follow."""
-        judge, ledger, timing = self.judge(state), state.ledger, state.timing
-        outcome = judge.outcome(ledger, timing, moment.at_ms, stale=bool(moment.stale))
-        follows = False
+        judge, ledger, (at_ms, stale, _) = self.judge(state), state.ledger, moment
+        weighed = judge.weigh(ledger, state.timing, at_ms, stale=bool(stale))
+        outcome, follows = weighed.outcome, False
         if outcome.verdict is not state.verdict or not stays(state.alert, outcome):
-            status = judge.status(ledger, timing, moment.at_ms, moment.stale)
+            status = judge.told(ledger, weighed, at_ms, stale)
             follows = _judged(state, status, told)
             self._made[state.series.key] = status
         if self._screened is not None:
@@ -225,6 +225,18 @@ class Watch:
                 told.notices[key] = page_notice(
                     found, self._burning(found, members), at_ms
                 )
+
+
+def _judges(series: Iterable[Series], policy: Policy) -> dict[str, Judge]:
+    """The judge of each series, by its key; those of one SLO share their thresholds."""
+    of_slo: dict[int, Judge] = {}
+    found: dict[str, Judge] = {}
+    for one in series:
+        known = of_slo.get(id(one.slo))
+        if known is None:
+            known = of_slo[id(one.slo)] = Judge(one, policy)
+        found[one.key] = known.beside(one)
+    return found
 
 
 def _judged(state: SeriesState, status: Status, told: Told) -> bool:

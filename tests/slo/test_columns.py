@@ -16,6 +16,7 @@ from slo.columns import (
     NEVER,
     Rings,
     hot_slots,
+    moments_of,
     seen_share,
     shares,
     stacked,
@@ -266,7 +267,11 @@ def test_every_window_lies_within_its_bounds(series, runs, passes):
     rings = [Rings(1, s.span_ms, s.grain_ms, counted=True) for s in lookup.windows]
     for ring in rings:
         moments = ring.moments(end)
-        ring.fill(whole([0]), moments.start, stacked([ledger.profile([moments])]))
+        ring.fill(
+            whole([0]),
+            moments.start,
+            stacked([ledger.profile([moments], moments_of([moments]))]),
+        )
     for passed in [0, *passes]:
         end += passed * step_
         for ring, found in zip(rings, lookup.find(ledger, end), strict=True):

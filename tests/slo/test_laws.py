@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from slo.evaluation import Judge, Timing, evaluate
 from slo.facts import Cells
@@ -176,6 +177,26 @@ def test_who_asks_once_hears_what_who_asks_again_hears(series, runs, late):
     for now in (T0, T0 + late * 10 * SECOND):
         once = evaluate(series, ledger, policy=DEFAULT, timing=TIMINGS[0], now_ms=now)
         assert judge.status(ledger, TIMINGS[0], now) == once
+
+
+@settings(max_examples=300)
+@given(
+    objectives,
+    st.sampled_from(POLICIES),
+    runs,
+    st.integers(0, 40),
+    st.sampled_from(["", "no mark of cloudwatch[0] for 7s"]),
+)
+def test_people_are_told_what_a_status_says(series, policy, runs, late, stale):
+    ledger = ledger_of(buckets_of(series, runs))
+    now = T0 + late * 90 * SECOND
+    elsewhere = replace(series, resource=replace(series.resource, name="elsewhere"))
+    judge = Judge(elsewhere, policy).beside(series)
+    status = Judge(series, policy).status(ledger, TIMINGS[0], now, stale)
+    weighed = judge.weigh(ledger, TIMINGS[0], now, stale=bool(stale))
+    assert weighed.outcome == judge.outcome(ledger, TIMINGS[0], now, stale=bool(stale))
+    told = judge.told(ledger, weighed, now, stale)
+    assert told == replace(status, tiers=(), hot_ms={})
 
 
 @given(objectives, runs, st.integers(0, 40))
