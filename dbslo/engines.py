@@ -4,7 +4,7 @@ All of them start, stop, and say how they are in the same way.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from dbslo import logs
@@ -41,8 +41,8 @@ class Engine(Protocol):
     def stop(self) -> None:
         """Save what was read, and end. Raises what ended it before."""
 
-    def views(self) -> list[SeriesView]:
-        """Every series that this process evaluates."""
+    def views(self) -> Iterable[SeriesView]:
+        """Every series that this process evaluates, one after the other."""
 
     def figures(self) -> Figures:
         """What was counted, for metrics."""
@@ -148,9 +148,9 @@ class EmbeddedEngine:
         """Save and end."""
         self.embedded.stop()
 
-    def views(self) -> list[SeriesView]:
+    def views(self) -> Iterable[SeriesView]:
         """Every series."""
-        return self.evaluator.views()
+        return self.evaluator.look()
 
     def figures(self) -> Figures:
         """What was counted."""

@@ -150,7 +150,7 @@ class KafkaEngine:
             if stage.failure is not None:
                 raise stage.failure
 
-    def views(self) -> list[SeriesView]:
+    def views(self) -> Iterable[SeriesView]:
         """Every series of the held partitions."""
         return self._judge.views() if self._judge is not None else []
 

@@ -150,7 +150,7 @@ class Player:
         fresh = self._heard.changes[changes:]
         sent = self._heard.deliveries[deliveries:]
         self._told = (changes + len(fresh), deliveries + len(sent))
-        self._narrator.step(self._clock.now_ms, self._engine.views(), fresh)
+        self._narrator.step(self._clock.now_ms, list(self._engine.views()), fresh)
         for delivery in sent:
             self._narrator.delivered(delivery)
         self._narrator.flush()

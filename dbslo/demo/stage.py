@@ -74,7 +74,7 @@ def play(
             store.incidents(), heard.deliveries, heard.changes, captured
         )
         found = judge(chosen, happened)
-        narrator.close(found, engine.views(), addresses)
+        narrator.close(found, list(engine.views()), addresses)
         linger()
     return found
 

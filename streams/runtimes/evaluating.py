@@ -1,6 +1,6 @@
 """What every stage 2 worker is, whichever client reads its topic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from slo.verdict import VerdictChange
 from streams.kafka import identify
@@ -72,6 +72,6 @@ class Evaluating:
         """For how long at most nobody had committed a partition when it came to us."""
         return self._partitions.gap_ms if self._partitions else 0
 
-    def views(self) -> list[SeriesView]:
+    def views(self) -> Iterable[SeriesView]:
         """Every series of the held partitions; safe from other threads."""
         return self._partitions.views() if self._partitions else []
