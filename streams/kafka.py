@@ -107,11 +107,15 @@ def producer_settings(connection: Connection, transactional_id: str) -> Settings
     """The settings of stage 1's producer.
 
     Uncompressed: aiokafka reads nothing but gzip without an extra, and a batch is
-    dense already.
+    dense already. `metadata.recovery.strategy`: a client that begins anew when all
+    brokers are away forgets the coordinator that a transaction waits for, and the call
+    never returns.
     """
     return connection.settings(
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
+        metadata_recovery_strategy="none",
+        reconnect_backoff_max_ms=1 * SECOND,
         linger_ms=0,
         compression_type="none",
     )

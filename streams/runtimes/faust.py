@@ -12,8 +12,8 @@ from threading import Event
 from typing import Any, cast
 
 import faust
+from aiokafka import errors
 from aiokafka.consumer import fetcher
-from aiokafka.errors import NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import WorkerThread
@@ -21,19 +21,17 @@ from mode.threads import WorkerThread
 from streams.kafka import Connection, WorkerStoppedError, log
 from streams.runtimes.chain import Chain
 from streams.runtimes.evaluating import Evaluating
-from streams.runtimes.loops import run_bounded
-from streams.runtimes.partitions import Due, Partitions, ReloadedError
+from streams.runtimes.loops import LOOK_SECONDS, insisted, run_bounded, served
+from streams.runtimes.partitions import Partitions
 from streams.runtimes.patience import StoreAwayError
 from streams.runtimes.security import security
 from streams.runtimes.settings import faust_settings
-from streams.runtimes.together import together
+from streams.runtimes.together import take
 
 READ_COMMITTED = "read_committed"
 FETCH_WAIT_MS = 100
 """A seek waits for the fetch that is under way: not for the driver's 1.5 s."""
 TICK_SECONDS = 1.0
-LOOK_SECONDS = 0.05
-STOP_SECONDS = 15.0
 
 
 class _Daemon(WorkerThread):
@@ -65,22 +63,38 @@ class _Thread(driver.AIOKafkaConsumerThread):
                 " faust-streaming or aiokafka is not one that we know"
             )
 
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:
-        """A partition that is new to us has no offset of the group's: we seek soon."""
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        """A partition that is new to us has no offset of the group's: we seek soon.
+
+        What went wrong as the group was joined waits until somebody asks for it, and
+        until then it is not joined again: nobody but us asks.
+        """
+        coordinator = consumer._coordinator  # noqa: SLF001
         try:
-            return await super()._fetch_records(*args, **kwargs)
-        except NoOffsetForPartitionError:
+            coordinator.check_errors()
+            return await super()._fetch_records(consumer, *args, **kwargs)
+        except errors.NoOffsetForPartitionError:
             return {}
+        except errors.KafkaError as error:
+            passes = error.retriable or type(error) is errors.KafkaError
+            if not passes or coordinator._coordination_task.done():  # noqa: SLF001
+                raise
+            log.warning("the group is joined again: %s", error)
+            return await asyncio.sleep(LOOK_SECONDS, {})
 
     async def seek_all(self, starts: Mapping[TP, int]) -> dict[TP, int]:
-        """Seek in the consumer's own thread; where it stands then, before any fetch."""
+        """Seek in the consumer's own thread; where it stands then, before any fetch.
+
+        A partition that went to somebody else meanwhile is not among them.
+        """
         return cast(dict[TP, int], await self.call_thread(self._seek_all, starts))
 
     async def _seek_all(self, starts: Mapping[TP, int]) -> dict[TP, int]:
         consumer = self._ensure_consumer()
-        for tp, offset in starts.items():
-            consumer.seek(tp, offset)
-        return {tp: await consumer.position(tp) for tp in starts}
+        ours = [tp for tp in starts if tp in consumer.assignment()]
+        for tp in ours:
+            consumer.seek(tp, starts[tp])
+        return {tp: await consumer.position(tp) for tp in ours}
 
 
 class _Consumer(driver.Consumer):
@@ -97,7 +111,7 @@ class _Consumer(driver.Consumer):
         self.waits = False
         self._fetched_seeks = 0
         self._fetched: Mapping[TP, list[Any]] = {}
-        self._sought: dict[TP, int] = {}
+        self._sought: Mapping[TP, int] = {}
         self._seeking = asyncio.Lock()
         self._chain: Chain[TP] = Chain()
         super().__init__(*args, **kwargs)
@@ -115,6 +129,13 @@ class _Consumer(driver.Consumer):
         for tp in revoked:
             self._partitions.revoked(tp.partition)
 
+    async def on_partitions_assigned(
+        self, assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """A seek while the group was joined took partitions back: those go again."""
+        self._partitions.keep({tp.partition for tp in assigned})
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def perform_seek(self) -> None:
         """Seek to where the store stopped; one at a time, so that the newest holds."""
         self.seeks += 1
@@ -124,26 +145,30 @@ class _Consumer(driver.Consumer):
 
     async def _seek_to(self, starts: dict[TP, int]) -> None:
         found = await cast(_Thread, self._thread).seek_all(starts)
-        if found != starts:
+        if not found.items() <= starts.items():
             raise WorkerStoppedError(f"Faust reads from {found}, the store: {starts}")
-        self._chain.begin(starts)
-        self._committed_offset.update(starts)
-        self._sought = starts
+        for tp in starts.keys() - found.keys():
+            self._partitions.revoked(tp.partition)
+        self._chain.begin(found)
+        self._committed_offset.update(found)
+        self._sought = found
 
     async def _starts(self) -> dict[TP, int]:
-        """Where the store stopped; while it does not answer, what waits, waits in Kafka.
+        """Where the store stopped; until all answer, what waits, waits in Kafka.
 
         Whatever is ours when it answers is taken: a rebalance may come meanwhile.
         """
         self.waits = True
         try:
             while places := sorted(self.assignment()):
-                earliest = await self.earliest_offsets(*places)
                 begin = self._partitions.begin
                 try:
+                    earliest = await self.earliest_offsets(*places)
                     return {tp: begin(tp.partition, earliest[tp]) for tp in places}
                 except StoreAwayError:
                     await asyncio.sleep(self._partitions.patience.wait_s)
+                except errors.KafkaTimeoutError as error:
+                    log.warning("asked again: %s", error)
         finally:
             self.waits = False
         return {}
@@ -187,35 +212,31 @@ class FaustWorker(Evaluating):
         """Work until told to stop. Raises WorkerStoppedError where we cannot go on."""
         self.identify()
         with tempfile.TemporaryDirectory(prefix="dbslo-faust-") as folder:
-            run_bounded(self._serve(stop, folder))
+            unanswered = errors.KafkaConnectionError
+            run_bounded(insisted(lambda: self._serve(stop, folder), unanswered))
 
     async def _serve(self, stop: Event, folder: str) -> None:
-        """Start, look, stop: none of Faust's own may keep us from ending."""
+        """From start to end; a start that met no broker, which it looks for once, fails."""
         app = self._app(folder)
-        started = asyncio.create_task(app.start())
-        try:
-            while not (stop.is_set() or self._failed(app)):
-                ours = isinstance(app.consumer, _Consumer)
-                if started.done() and (started.result() or not ours):
-                    raise WorkerStoppedError("Faust does not use our consumer")
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            started.cancel()
-            await asyncio.wait({asyncio.create_task(app.stop())}, timeout=STOP_SECONDS)
-        if self._failure is not None:
-            ended = f"the Faust worker ended: {self._failure}"
-            raise WorkerStoppedError(ended) from self._failure
 
-    def _failed(self, app: Any) -> bool:
-        if app.crashed or app.should_stop:
-            self._failure = self._failure or app.crash_reason
-            self._failure = self._failure or RuntimeError("Faust stopped by itself")
-        return self._failure is not None
+        def begun() -> None:
+            if not isinstance(app.consumer, _Consumer):
+                raise WorkerStoppedError("Faust does not use our consumer")
+
+        try:
+            why = await served(app, begun, lambda: stop.is_set() or bool(self._failure))
+        except errors.KafkaConnectionError:
+            if not (left := app.consumer._thread.thread_loop).is_running():  # noqa: SLF001
+                left.close()
+            raise
+        if failure := self._failure or why:
+            ended = f"the Faust worker ended: {failure}"
+            raise WorkerStoppedError(ended) from failure
 
     def _app(self, folder: str) -> Any:
         own = self._settings
         who = _credentials(own.connection)
-        app = faust.App(**faust_settings(own, folder), broker_credentials=who)
+        app: Any = faust.App(**faust_settings(own, folder), broker_credentials=who)
         transport = _Transport(app.conf.broker_consumer, app)
         transport.partitions = self.partitions
         app.transport = transport
@@ -225,11 +246,10 @@ class FaustWorker(Evaluating):
 
         async def evaluate(stream: Any) -> None:
             async for event in stream.events():
-                own = cast(_Consumer, app.consumer)
-                await self._guarded(self._take(own, event.message))
+                await self._guarded(self._take(app.consumer, event.message))
 
         async def tick() -> None:
-            await self._guarded(self._tick(cast(_Consumer, app.consumer)))
+            await self._guarded(self._tick(app.consumer))
 
         app.agent(topic, concurrency=1, name="evaluate")(evaluate)
         app.timer(TICK_SECONDS)(tick)
@@ -248,24 +268,9 @@ class FaustWorker(Evaluating):
             await asyncio.Event().wait()
 
     async def _take(self, consumer: _Consumer, message: Any) -> None:
-        """Apply a batch, if the store waits for it, with what was fetched behind it.
-
-        What was applied, or was fetched before a seek, is passed over at its turn. A
-        message whose predecessor never came sends us back to the store's offset.
-        """
-        place, partitions = (message.topic, message.partition), self.partitions
-        due = partitions.due(message.partition, message.offset, message.after)
-        if message.seeks != consumer.seeks or due is Due.SKIP:
-            return
-        if due is Due.MISSED:
-            log.warning("a record before %s at %d is missing", place, message.offset)
-            await consumer.perform_seek()
-            return
-        run = together(message.fetched, message.offset)
-        batches = self.reader.batches(place, [(one.offset, one.value) for one in run])
-        try:
-            partitions.apply(message.partition, batches, run[-1].offset + 1)
-        except (ReloadedError, StoreAwayError):
+        """Take a message; one that was fetched before a seek is passed over."""
+        fresh = message.seeks == consumer.seeks
+        if fresh and not take(self.partitions, self.reader, message):
             await consumer.perform_seek()
 
     async def _tick(self, consumer: _Consumer) -> None:
@@ -283,10 +288,8 @@ class FaustWorker(Evaluating):
 
 def _credentials(connection: Connection) -> Any:
     found = security(connection)
-    if found is None:
-        return None
-    if found.mechanism is None:
-        return faust.SSLCredentials(found.context)
+    if found is None or found.mechanism is None:
+        return found and faust.SSLCredentials(found.context)
     return faust.SASLCredentials(
         username=found.username,
         password=found.password,

@@ -8,26 +8,30 @@ written, and the one *in the making*. What holds them together:
   reach the topic in the order in which they were read.
 - What is under way fails: the fold in the making was read behind it, and goes with it.
   Both are dropped, and every held partition goes back to what is committed.
-- Its outcome is unknown: `Transactions.write` settles that before it returns, so that
-  nothing is written or read again before.
+- Its outcome is unknown: another producer takes the name, which settles it, before
+  anything is written or read again.
 - Partitions are revoked: the callback waits for what is under way, and hands over the
   fold in the making as well, before anybody else may read on.
 - Partitions are lost, or the worker leaves: it waits too. The offsets went out under
   the generation in which the partitions were ours, and whoever has them now waits for
   a transaction that holds their offsets.
 - A commit hangs: the fold in the making grows until its own hand-over is due. Then the
-  worker waits, and records wait in Kafka. librdkafka may never return from a call whose
-  coordinator went away for a moment, whatever time it was given: where brokers answer
-  all the while, the worker ends, and its successor settles what it left open.
+  worker waits, and records wait in Kafka.
+- It hangs for ever: librdkafka may never return from a call whose coordinator went
+  away, whatever time it was given. Where brokers answer all the while, its thread and
+  its producer are left behind, and another producer takes the name. That is what the
+  worker's successor would do, and it is as safe: from then on brokers refuse the one
+  that was left, whose thread knows nothing of ours.
 - A crash leaves one transaction at most, as ever; the fold in the making was nowhere.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from threading import Thread
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
+from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as Offset
 
 from streams.ingest import Flush, Ingest
@@ -38,8 +42,14 @@ from streams.runtimes.polled import Place
 from streams.runtimes.settings import IngestSettings
 from streams.runtimes.transactions import AbortedError, Outbound, Transactions
 
-HANGS_S: Final = 15.0
-"""A call has a time-out of 10 s. After twice this, with brokers that answer, it hangs."""
+HANGS_S: Final = 4.0
+"""A transaction takes milliseconds. After so long, with brokers that answer, it hangs.
+
+Where it did not, leaving it costs reading a fold again; the next one gets twice as long.
+"""
+LOOK_S: Final = 1.0
+MOST_LEFT: Final = 5
+"""Each producer that is left behind keeps its threads: after so many the process ends."""
 
 
 class Handover:
@@ -58,7 +68,8 @@ class Handover:
         self._transactions = transactions
         self._pace = pace
         self._connection = connection
-        self._hangs_s = hangs_s
+        self._hangs_s = self._patience_s = hangs_s
+        self._left = 0
         self._underway: Future[float] | None = None
 
     @property
@@ -71,10 +82,11 @@ class Handover:
     ) -> None:
         """Let a transaction begin; `settle` must have returned before."""
         begun, underway = self._pace(), Future[float]()
+        transact = self._transactions.transaction(records, offsets, group)
 
         def write() -> None:
             try:
-                self._transactions.write(records, offsets, group)
+                transact()
             except BaseException as error:  # noqa: BLE001 - raised where it is settled
                 underway.set_exception(error)
             else:
@@ -86,21 +98,47 @@ class Handover:
     def settle(self) -> float | None:
         """Wait for what is under way; the seconds it took, None where nothing was.
 
-        Raises what `Transactions.write` raises, and WorkerStoppedError where it hangs.
+        Raises AbortedError where the fold in the making must go with it, and
+        WorkerStoppedError where another worker has our name, or Kafka refuses.
         """
         underway, self._underway = self._underway, None
-        answered = 0
-        while underway is not None:
-            done, _ = wait([underway], self._hangs_s)
-            if done:
-                return underway.result()
-            answered = answered + 1 if answers(self._connection) else 0
-            if answered > 1:
-                raise WorkerStoppedError(
-                    "a transaction hangs while brokers answer: the process ends, so"
-                    " that its successor in the slot settles it. Start it again"
-                )
-        return None
+        if underway is None:
+            return None
+        if not self._returns(underway):
+            self._leave()
+        try:
+            seconds = underway.result()
+        except KafkaException as error:
+            self._transactions.replace(error)
+        self._patience_s = max(self._hangs_s, 2 * seconds)
+        return seconds
+
+    def _returns(self, underway: Future[float]) -> bool:
+        """Wait; False where it does not return, and brokers answer all the while."""
+        answer_since: float | None = None
+        look_s = min(LOOK_S, self._hangs_s)
+        while not wait([underway], look_s).done:
+            now = self._pace()
+            if not answers(self._connection):
+                answer_since = None
+            elif answer_since is None:
+                answer_since = now
+            elif now - answer_since >= self._patience_s:
+                return underway.done()
+        return True
+
+    def _leave(self) -> NoReturn:
+        """Leave what hangs behind, in its thread: another producer fences it."""
+        self._left += 1
+        self._patience_s *= 2
+        if self._left > MOST_LEFT:
+            raise WorkerStoppedError(
+                "transactions hang again and again while brokers answer: the process"
+                " ends, and its successor in the slot settles what is open. Start it"
+                " again; if it goes on, look at the coordinators of its transactions"
+            )
+        log.warning("a transaction hangs while brokers answer: it is left behind")
+        self._transactions.replace()
 
     def drop(self) -> None:
         """Wait for what is under way, whatever becomes of it but the worker's end."""

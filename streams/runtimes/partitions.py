@@ -4,7 +4,7 @@ Native and Faust runtime share all of it: only how records come in differs.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from functools import partial
 
@@ -144,6 +144,11 @@ class Partitions:
         self.checkpoints_ms = {n: at for n, at in ages.items() if n != partition}
         if evaluator:
             evaluator.revoked()
+
+    def keep(self, ours: Collection[int]) -> None:
+        """Let every partition go that is not among these."""
+        for partition in [held for held in self._held if held not in ours]:
+            self.revoked(partition)
 
     def apply(
         self, partition: int, batches: Sequence[tuple[int, Batch]], after: int

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Offset
@@ -51,65 +52,81 @@ class Transactions:
         self._producer = producer = Producer(self._settings)
         answered(lambda: producer.init_transactions(ANSWER_SECONDS))
 
-    def write(
+    def transaction(
         self, records: Sequence[Outbound], offsets: list[Offset], group: Any
-    ) -> None:
-        """Write records and the reader's offsets together.
+    ) -> Callable[[], None]:
+        """What writes records and the reader's offsets together, in any thread.
 
         `group` is the metadata of the reader's group, as it was when the offsets were.
-
-        1. Begin.
-        2. Produce the records.
-        3. Send the offsets, under the reader's generation: a zombie is refused.
-        4. Commit.
-
-        A crash before 4 leaves a transaction that our successor, or the time-out,
-        aborts: its input is read again. A crash after 4 has lost nothing. Where the
-        outcome of 4 is unknown, beginning anew under our name settles it.
-        Raises AbortedError where the reader must go back to what is committed, and
-        WorkerStoppedError where another worker has our name.
+        It raises AbortedError where nothing was written and the producer goes on, and
+        KafkaException where `replace` is to have it. It knows the producer of this
+        moment and nothing else of ours: one that never returns harms nobody.
         """
-        try:
-            self._producer.begin_transaction()
-            for record in records:
-                self._produce(record)
-            self._producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS)
-            self._producer.commit_transaction(ANSWER_SECONDS)
-        except KafkaException as error:
-            self._give_up(error)
-            raise AbortedError(reason(error)) from error
+        return partial(_transact, self._producer, records, offsets, group)
 
-    def _produce(self, record: Outbound) -> None:
-        while True:
-            try:
-                return self._producer.produce(
-                    record.topic, record.value, partition=record.partition
-                )
-            except BufferError:  # the queue is full: let it drain
-                self._producer.poll(0.05)
+    def replace(self, error: KafkaException | None = None) -> NoReturn:
+        """Let another producer take the name: whatever is open is settled then.
 
-    def _give_up(self, error: KafkaException) -> None:
-        """Abort; where the producer cannot, another one takes its name.
-
-        A call that was not answered in time is not made again: it may never return,
-        and an abort of what the broker has not heard of breaks the producer for good.
+        Its predecessor is fenced before that: nothing of it is committed afterwards.
+        Raises AbortedError: the reader must go back to what is committed. Raises
+        WorkerStoppedError where another worker has our name, or Kafka refuses.
         """
-        if error.args[0].txn_requires_abort():
-            try:
-                return self._producer.abort_transaction(ANSWER_SECONDS)
-            except KafkaException as failed:
-                error = failed
+        why = "it never returned" if error is None else reason(error)
+        if error is not None:
+            self._heed(error)
+        log.warning("the producer is replaced: %s", why)
+        self.init()
+        raise AbortedError(why) from error
+
+    def _heed(self, error: KafkaException) -> None:
+        """Raise WorkerStoppedError for what another producer would meet again."""
         cause = error.args[0]
+        if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            raise refusal(cause) from error
         if was_fenced(cause):
             if self._pace() - self._fenced_at < FENCED_AGAIN_S:
                 raise refusal(cause) from error
             self._fenced_at = self._pace()
-        elif cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            raise refusal(cause) from error
-        log.warning("the producer is replaced: %s", reason(error))
-        self.init()
-        return None
 
     def close(self) -> None:
-        """Let the producer go; nothing is in flight between two writes."""
+        """Let the producer go; nothing is in flight between two transactions."""
         del self._producer
+
+
+def _transact(
+    producer: Producer, records: Sequence[Outbound], offsets: list[Offset], group: Any
+) -> None:
+    """One transaction.
+
+    1. Begin.
+    2. Produce the records.
+    3. Send the offsets, under the reader's generation: a zombie is refused.
+    4. Commit.
+
+    A crash before 4 leaves a transaction that our successor, or the time-out, aborts:
+    its input is read again. A crash after 4 has lost nothing. Where the outcome of 4 is
+    unknown, beginning anew under our name settles it. A call that was not answered in
+    time is not made again: it may never return, and an abort of what the broker has not
+    heard of breaks the producer for good.
+    """
+    try:
+        producer.begin_transaction()
+        for record in records:
+            _produce(producer, record)
+        producer.send_offsets_to_transaction(offsets, group, ANSWER_SECONDS)
+        producer.commit_transaction(ANSWER_SECONDS)
+    except KafkaException as error:
+        if not error.args[0].txn_requires_abort():
+            raise
+        producer.abort_transaction(ANSWER_SECONDS)
+        raise AbortedError(reason(error)) from error
+
+
+def _produce(producer: Producer, record: Outbound) -> None:
+    while True:
+        try:
+            return producer.produce(
+                record.topic, record.value, partition=record.partition
+            )
+        except BufferError:  # the queue is full: let it drain
+            producer.poll(0.05)

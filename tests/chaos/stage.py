@@ -20,33 +20,13 @@ from urllib.request import urlopen
 from alerts.testing.loopback import Reply, Request
 from alerts.testing.pagerduty import ROUTING_KEY, PagerDutyServer
 from tests.chaos import fleet
-from tests.real.servers.kafka import Kafka
+from tests.real.servers.kafka import WiredKafka
 from tests.real.servers.postgres import Postgres
 from tests.real.servers.process import Process, free_ports
 
 ROOT = Path(__file__).parents[2]
 RESTART_AFTER_S = 0.3
 STOP_S = 30
-
-
-class Broker(Kafka):
-    """A broker that tells its clients of the wire's end: workers reach it no other way.
-
-    Who connects to `bootstrap` goes past the wire.
-    """
-
-    def __init__(self, where: Path) -> None:
-        super().__init__(where)
-        self.inner, self.wire_port = free_ports(2)
-        text = self._settings.read_text()
-        straight = f"PLAINTEXT://127.0.0.1:{self.port}"
-        text = text.replace(
-            f"listeners={straight}",
-            f"listeners={straight},WIRED://127.0.0.1:{self.inner}",
-        ).replace("CONTROLLER:PLAINTEXT,", "CONTROLLER:PLAINTEXT,WIRED:PLAINTEXT,")
-        wired = f"WIRED://127.0.0.1:{self.wire_port}"
-        text += f"advertised.listeners={straight},{wired}\n"
-        self._settings.write_text(text + "inter.broker.listener.name=PLAINTEXT\n")
 
 
 class Wire:
@@ -86,21 +66,17 @@ class Pager(PagerDutyServer):
         return reply
 
 
-HANGS = "a transaction hangs while brokers answer"
-"""What stage 1 says as it ends."""
+LAST_LINES = 12
 
 
 class Exit(NamedTuple):
-    """A worker that ended: by us (`wanted`), or by itself; `hung` where it had to.
-
-    After a broker's restart a call of librdkafka may never return: stage 1 ends then.
-    """
+    """A worker that ended: by us (`wanted`), or by itself, with the end of its log."""
 
     slot: str
     code: int
     wanted: bool
     at: float
-    hung: bool = False
+    said: str = ""
 
 
 class Slot:
@@ -167,6 +143,11 @@ def _ends(slot: Slot, seconds: float) -> bool:
     return True
 
 
+def _end_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-LAST_LINES:])
+
+
 class Supervisor:
     """Keeps slots alive; `exits` tells of every worker that ended."""
 
@@ -214,8 +195,8 @@ class Supervisor:
         self._thread.join()
 
     def _note(self, slot: Slot, *, wanted: bool) -> None:
-        hung = not wanted and HANGS in slot.log.read_text(errors="replace")[-20_000:]
-        self.exits.append(Exit(slot.name, slot.code, wanted, time.time(), hung))
+        said = "" if wanted else _end_of(slot.log)
+        self.exits.append(Exit(slot.name, slot.code, wanted, time.time(), said))
 
     def _watch(self) -> None:
         while not self._stop.wait(0.05):
@@ -238,7 +219,7 @@ class Stage:
         self.folder = folder
         self.runtime = runtime
         self._stack = ExitStack()
-        self.kafka = self._stack.enter_context(Broker.running())
+        self.kafka = self._stack.enter_context(WiredKafka.running())
         self.postgres = self._stack.enter_context(Postgres.running())
         (self.sql_port,) = free_ports(1)
         self.kafka_wire = self._wire(self.kafka.wire_port, self.kafka.inner)

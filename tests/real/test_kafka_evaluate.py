@@ -43,6 +43,7 @@ class Stage2:
         self.groups = count(1)
         self.number = 0
         self.kafka = kafka
+        self.bootstrap = kafka.bootstrap
         self.url = url or f"sqlite:///{tmp_path}/store.db"
         self.store = Store(self.url, limits=SHORT)
         self.made = RUNTIMES[runtime]
@@ -84,7 +85,7 @@ class Stage2:
             )
 
         settings = EvaluateSettings(
-            Connection(self.kafka.bootstrap, {"max.poll.interval.ms": POLLED_MS}),
+            Connection(self.bootstrap, {"max.poll.interval.ms": POLLED_MS}),
             group=self.group,
             observations=self.topic,
         )

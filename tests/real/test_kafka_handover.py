@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -11,9 +10,7 @@ from threading import Event, Thread
 import pytest
 from confluent_kafka import Producer
 
-from streams.kafka import Connection, WorkerStoppedError, producer_settings
-from streams.runtimes.handover import Handover
-from streams.runtimes.transactions import Transactions
+from streams.kafka import producer_settings
 from tests.real.rows import rows
 from tests.real.stage1 import Stage1, now
 from tests.real.walk import until
@@ -172,33 +169,3 @@ def test_a_commit_that_hangs_holds_the_next_fold_up_and_is_settled(stage, caplog
         thread.join()
     assert stood < 200  # two hand-overs of 100 ms, and no poll until the outcome
     exact(stage, feed)
-
-
-class Hanging(Transactions):
-    """librdkafka may not return from a call, whatever time it was given."""
-
-    def __init__(self) -> None:
-        super().__init__({})
-        self.goes_on = Event()
-
-    def write(self, records, offsets, group) -> None:
-        self.goes_on.wait(60)
-
-
-def test_a_call_that_never_returns_ends_the_worker_while_brokers_answer(kafka):
-    handover = Handover(Hanging(), time.monotonic, Connection(kafka.bootstrap), 0.3)
-    handover.begin([], [], None)
-    with pytest.raises(WorkerStoppedError, match="hangs while brokers answer"):
-        handover.settle()
-    assert handover.settle() is None, "nobody waits for it again"
-
-
-def test_a_call_that_waits_for_a_broker_is_waited_for(kafka):
-    hanging = Hanging()
-    handover = Handover(hanging, time.monotonic, Connection(kafka.bootstrap), 0.3)
-    handover.begin([], [], None)
-    with standing_still(kafka.pid):
-        back = Thread(target=lambda: hanging.goes_on.wait(7) or hanging.goes_on.set())
-        back.start()
-        assert (handover.settle() or 0) > 6
-    back.join()

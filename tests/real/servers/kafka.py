@@ -126,3 +126,23 @@ class Kafka:
         admin = self.admin()  # held: its answers end with it
         for done in admin.create_topics([wanted]).values():
             done.result(30)
+
+
+class WiredKafka(Kafka):
+    """A broker behind a wire: who connects to the wire's end is sent back there.
+
+    The wire leads from `wire_port` to `inner`; `bootstrap` goes past it.
+    """
+
+    def __init__(self, where: Path) -> None:
+        super().__init__(where)
+        self.inner, self.wire_port = free_ports(2)
+        text = self._settings.read_text()
+        straight = f"PLAINTEXT://127.0.0.1:{self.port}"
+        text = text.replace(
+            f"listeners={straight}",
+            f"listeners={straight},WIRED://127.0.0.1:{self.inner}",
+        ).replace("CONTROLLER:PLAINTEXT,", "CONTROLLER:PLAINTEXT,WIRED:PLAINTEXT,")
+        wired = f"WIRED://127.0.0.1:{self.wire_port}"
+        text += f"advertised.listeners={straight},{wired}\n"
+        self._settings.write_text(text + "inter.broker.listener.name=PLAINTEXT\n")
