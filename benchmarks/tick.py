@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.prometheus import WINDOWS, milliseconds_a_series
 from dbslo.load import catalogue
+from dbslo.memory import collect_seldom
 from slo.ledger import FINE_MS, PAGE_MS, SeriesLedger
 from slo.model import (
     BUCKET_MS,
@@ -36,8 +37,11 @@ from slo.model import (
     Series,
     Urgency,
 )
+from slo.names import duration
 from slo.plan import Plan
+from slo.policy import DEFAULT
 from slo.resources import Cluster, Engine, Inventory
+from slo.stretch import grain_ms
 from streams.image import Image
 from streams.series import SeriesState
 from streams.watch import Moment, Told, Watch
@@ -54,8 +58,11 @@ T0 = 1_794_000_000_000 // HOUR * HOUR
 DAYS = 30
 VARIANTS = 12
 MINUTES = 3  # of ticks
+AIM = "at most 250 ms"
+AIMED = (("worst tick", max(SERIES)), ("tick after data for all", max(SERIES)))
 EVENTS = 1_000  # in a minute
 SOURCE = "cloudwatch"
+FIRST = "first tick of all, in which all turn"
 
 
 class Scene(NamedTuple):
@@ -184,6 +191,10 @@ class Partition:
         for state, said in zip(self.states, self._said, strict=True):
             state.settle([(start_ms, *said)], 0)
 
+    def restart(self) -> None:
+        """Watch anew, with what was told known, as after a restart from the store."""
+        self._watch.begin(self._image.by_cluster, self._watch.incidents.values())
+
     def tick(self, now_ms: int) -> float:
         """CPU seconds: time moves on, and everybody is judged."""
         told = Told()
@@ -211,7 +222,12 @@ def _nothing(number: int, page: int) -> None:
 
 
 def measured(count: int, scene: Scene) -> Mapping[str, float]:
-    """The ticks of some minutes, in ms; the first fills the screen and judges all."""
+    """The ticks of some minutes, in ms.
+
+    A first tick fills the screen. That of a new deployment judges all, for nothing was told
+    of anybody; where all burn, all page in it. After a restart it is known what was.
+    """
+    collect_seldom()  # as every engine does
     partition = Partition(plan_of(count), scene)
     gc.collect()
     gc.freeze()
@@ -225,12 +241,15 @@ def measured(count: int, scene: Scene) -> Mapping[str, float]:
         ticks.append(partition.tick(now))
     after_data = ticks[5::6]
     plain = partition.one_by_one(min(count, 2_000), now)
+    partition.restart()
+    again = partition.tick(now + BUCKET_MS)
     gc.unfreeze()
     return {
         "tick": statistics.median(ticks) * 1e3,
         "tick after data for all": statistics.median(after_data) * 1e3,
         "worst tick": max(ticks) * 1e3,
-        "first tick": first * 1e3,
+        FIRST: first * 1e3,
+        "first tick after a restart": again * 1e3,
         "judging one by one": plain * count * 1e3,
     }
 
@@ -253,7 +272,7 @@ def figures(counts: Sequence[int] = SERIES) -> list[dict[str, Any]]:
     """`{name, value, unit, ratio, ratio_to}` of every scene and size, and Prometheus."""
     beside = milliseconds_a_series()
     asked = f"Prometheus, {len(WINDOWS)} windows over raw counters"
-    found = [_figure(asked, beside, "ms/series")]
+    found = [_figure(asked, beside, "ms/series"), *_edges()]
     for scene in SCENES:
         least = None
         for count in counts:
@@ -263,7 +282,8 @@ def figures(counts: Sequence[int] = SERIES) -> list[dict[str, Any]]:
             least = least or a_series
             name = f"{count:,} series, {scene.name}"
             found += [
-                _figure(f"{name}: tick", took["tick"], "ms", beside / a_series, asked),
+                _figure(f"{name}: tick", took["tick"], "ms", beside / a_series, asked)
+                | {"aim": AIM if count == max(SERIES) else ""},
                 _figure(
                     f"{name}: tick, a series",
                     a_series * 1e3,
@@ -274,10 +294,28 @@ def figures(counts: Sequence[int] = SERIES) -> list[dict[str, Any]]:
             ]
             found += [
                 _figure(f"{name}: {what}", ms, "ms", ms / took["tick"], "tick")
+                | {"aim": AIM if (what, count) in AIMED else ""}
                 for what, ms in took.items()
                 if what != "tick"
             ]
     return found
+
+
+def _edges() -> list[dict[str, Any]]:
+    """The resolution of each window's edge, for slices of a minute."""
+    slo = plan_of(1).slos[0]
+    windows = (*DEFAULT.windows_ms, slo.period_ms)
+    edges = {window: grain_ms(slo, window) for window in windows}
+    return [
+        _figure(
+            f"edge of the {duration(window)} window",
+            edge / MINUTE,
+            "min",
+            edge / window,
+            "the window",
+        )
+        for window, edge in edges.items()
+    ]
 
 
 def _figure(
