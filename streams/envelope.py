@@ -21,6 +21,10 @@ MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
 
 MAX_DOCUMENTS: Final = 500_000
 DOCUMENTS_AT_ONCE: Final = 500
+MAX_VALUES: Final = 1_000_000
+"""Counted by commas: a value of three bytes takes a hundred and more in memory, and a
+bomb of them fits into a small record."""
+
 NOTHING: Final = (b"", b"null")
 
 GZIP: Final = b"\x1f\x8b"
@@ -63,6 +67,7 @@ class Unwrapper:
         self, max_bytes: int = MAX_OUTPUT_BYTES, max_depth: int = MAX_DEPTH
     ) -> None:
         self._room = max_bytes
+        self._values = MAX_VALUES
         self._max_depth = max_depth
 
     def unwrap(self, value: bytes) -> Iterator[Document]:
@@ -92,8 +97,7 @@ class Unwrapper:
         elif value.startswith(REGISTRY):
             yield Document(value, NO_REGISTRY)
         elif bare[:1] in (b"{", b"["):
-            for document in documents(bare):
-                yield from self._opened(document, depth)
+            yield from self._parted(bare, depth)
         else:
             yield from self._encoded(bare, depth)
 
@@ -152,11 +156,18 @@ class Unwrapper:
         if decoded is None and bare not in NOTHING and b"{" not in bare:
             yield Document(bare, "is neither JSON nor base64 of it")
         elif decoded is None:
-            for document in documents(bare):
-                yield from self._opened(document, depth)
+            yield from self._parted(bare, depth)
         else:
             self._take(len(decoded))
             yield from self._unwrap(decoded, depth + 1)
+
+    def _parted(self, bare: bytes, depth: int) -> Iterator[Document]:
+        """JSON text, document by document."""
+        self._values -= bare.count(b",")
+        if self._values < 0:
+            raise TooMuchError(f"holds more than {MAX_VALUES:,} values")
+        for document in documents(bare):
+            yield from self._opened(document, depth)
 
     # -- envelopes -----------------------------------------------------------------------
 

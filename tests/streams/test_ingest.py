@@ -1,6 +1,7 @@
 """Stage 1 as a whole: flushes, batches, partitions, aborts, bounds."""
 
 import gzip
+import tracemalloc
 
 import msgspec
 import pytest
@@ -292,6 +293,34 @@ def test_a_bomb_harms_nobody():
         "too_much: the record unfolds to more than 64 MiB"
     ]
     assert stage.results("cloudwatch") == {"ok": 2, "malformed": 1}
+
+
+SMALL_VALUES = {
+    "numbers": (b"[", b"1,", b"1]"),
+    "arrays": (b"[", b"[],", b"[]]"),
+    "points": (b'{"series":[{"metric":"x","points":[', b"[1,1],", b"[1,1]]}]}"),
+    "letters": (b'{"records":[', b"{},", b"{}]}"),
+    "a text with one rare letter": (b'{"a":"\xf0\x9f\x98\x80', b"x", b'"}'),
+}
+
+
+@pytest.mark.parametrize("name", SMALL_VALUES)
+def test_a_bomb_of_small_values_takes_little_more_than_its_text(name):
+    """A value takes a hundred bytes in memory, and three on the wire."""
+    begin, each, end = SMALL_VALUES[name]
+    size = 32 * 1024 * 1024 // len(each)
+    bomb = gzip.compress(begin + each * size + end, 1)
+    stage = Stage()
+
+    tracemalloc.start()
+    stage.add("datadog", bomb)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 4 * len(each) * size
+    (letter,) = stage.flush().letters
+    kind = "malformed" if each == b"x" else "too_much: the record holds more than"
+    assert letter.reason.startswith(kind)
 
 
 @pytest.mark.parametrize("wrong", [b"[\n", b"{\n"])
