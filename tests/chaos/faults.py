@@ -22,6 +22,7 @@ CHECKPOINT_AGE = "dbslo_checkpoint_age_seconds"
 AWAY_S = 75.0
 """Longer than the minute after which dbslo says that it is blind."""
 
+AWAKE_S = 120.0
 ASLEEP_S = 14.0
 """Longer than a session (8 s) and a transaction (10 s) may last."""
 
@@ -97,9 +98,12 @@ class Faults:
         )
 
     def _victim(self, stage: str) -> Slot:
+        return self._chosen.choice(self._awake(stage))
+
+    def _awake(self, stage: str) -> list[Slot]:
         slots = [s for s in self._stage.supervisor.of(stage) if s.alive]
         asleep = self._sleeper.pid if self._sleeper else 0
-        return self._chosen.choice([s for s in slots if s.process.pid != asleep])
+        return [s for s in slots if s.process.pid != asleep]
 
     def _stop_inside(self, slot: Slot, tries: int = 100) -> bool:
         for _ in range(tries):
@@ -144,8 +148,10 @@ class Faults:
     def zombie(self, stage: str) -> None:
         """A worker sleeps for longer than its session, and wakes among its successors.
 
-        One of stage 1 falls asleep inside a transaction.
+        One of stage 1 falls asleep inside a transaction. Never the last one that is
+        awake: nobody would take over.
         """
+        until("another stays awake", lambda: len(self._awake(stage)) > 1, AWAKE_S)
         slot = self._victim(stage)
         inside = stage == "ingest" and self._stop_inside(slot)
         at_ms = clock()
