@@ -18,6 +18,9 @@ that the value is refused and its neighbours in the document are not."""
 MAX_AGAIN_BYTES: Final = 1024 * 1024
 """A bomb of damaged documents costs one reading, not four."""
 
+SHORT_LINE: Final = 4_096
+"""A rest of a line that may be read as often as there are documents in it."""
+
 TEXT_AT_ONCE: Final = 1024 * 1024
 """Text with one rare letter takes four times its bytes."""
 
@@ -72,31 +75,45 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._patience = _patience(data)
+        self._known_end, self._tried = 0, False
         self.at = _skip(data, 0)
 
     def read(self) -> Iterator[Document]:
         """The next documents, and on to behind them."""
         data, at = self._data, self.at
-        line_end = data.find(b"\n", at)
-        line_end = len(data) if line_end < 0 else line_end
-        line = data[at:line_end]
-        if _is_json(line):
-            self.at = _skip(data, line_end)
-            yield from _elements(line)
-            return
-        end = self._end()
+        line_end = self._line_end()
+        if self._worth_trying(line_end):
+            line = data[at:line_end]
+            if _is_json(line):
+                self.at = _skip(data, line_end)
+                yield from _elements(line)
+                return
+        end, first = self._end(), data[at : at + 1]
         document = _mended(data[at:end])
         deep = document.fault == TOO_DEEP
-        if end > line_end and document.fault and not deep and line.startswith(b"{"):
+        if end > line_end and document.fault and not deep and first == b"{":
             end = at  # what ends there are several documents, the first one damaged
-        self.at = _skip(data, end if end > at else line_end)
+        behind = end if end > at else line_end
+        self.at = _skip(data, behind)
         if end > at and not document.fault:
             yield from _elements(document.data)
-        elif line.startswith(b"["):
-            yield from _loose_elements(data[at : max(end, line_end)])
+        elif first == b"[":
+            yield from _loose_elements(data[at:behind])
         else:
-            found = data[at:end] if end > at else line
-            yield Document(found, TOO_DEEP if deep else INCOMPLETE)
+            yield Document(data[at:behind], TOO_DEEP if deep else INCOMPLETE)
+
+    def _line_end(self) -> int:
+        """Where this line ends, found once: it may hold a million documents."""
+        if self._known_end <= self.at:
+            found = self._data.find(b"\n", self.at)
+            self._known_end = len(self._data) if found < 0 else found
+            self._tried = False
+        return self._known_end
+
+    def _worth_trying(self, line_end: int) -> bool:
+        """Whether the rest of a line may be one document: a long one is tried once."""
+        tried, self._tried = self._tried, True
+        return not tried or line_end - self.at <= SHORT_LINE
 
     def _end(self) -> int:
         end, cost = document_end(self._data, self.at, self._patience)

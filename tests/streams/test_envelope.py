@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import time
 import zlib
 from contextlib import suppress
 
@@ -11,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.documents import NOT_FINITE_STAND_IN
-from streams.envelope import MAX_DOCUMENTS, MAX_OUTPUT_BYTES, TooMuchError, Unwrapper
+from streams.envelope import (
+    MAX_DOCUMENTS,
+    MAX_OUTPUT_BYTES,
+    MAX_VALUES,
+    TooMuchError,
+    Unwrapper,
+)
 from tests.streams.stage import Stage, datum, firehose, lines, sns, text, zipped
 
 A, B, C = {"a": 1}, {"b": "ü}{"}, {"c": [1, {"d": None}]}
@@ -206,6 +213,30 @@ def test_hostile_bytes_cost_no_more_than_a_few_readings(name):
     found = list(Unwrapper().unwrap(HOSTILE[name]))
 
     assert all(one.fault for one in found)
+
+
+@pytest.mark.parametrize("each", [b"[],", b"{} ", b"[x]", b'{"a":1}'])
+def test_many_documents_on_one_line_cost_each_the_same(each):
+    few, many = (
+        min(seconds(each * 60_000 + b"{") for _ in range(2)),
+        seconds(each * 480_000 + b"{"),
+    )
+
+    assert many < 24 * max(few, 0.05)
+
+
+def seconds(value: bytes) -> float:
+    """CPU time of all documents in it."""
+    begun = time.process_time()
+    for _ in Unwrapper().unwrap(value):
+        pass
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("each", [b"1,", b"[] ", b"{}\n"])
+def test_more_values_than_anybody_sends_are_refused(each):
+    with pytest.raises(TooMuchError, match="values"):
+        list(Unwrapper().unwrap(zipped(b"[" + each * (MAX_VALUES + 1))))
 
 
 @pytest.mark.parametrize("value", [b"", b"  \n", b"null", b" null \n", b"[]", b"[ ]"])
