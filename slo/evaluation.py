@@ -27,8 +27,7 @@ from slo.tiers import (
     pages,
     ratio_of,
     rules_of,
-    standing,
-    stated,
+    weighed_up,
 )
 from slo.verdict import Outcome, Status, TierStatus, Verdict
 
@@ -185,7 +184,7 @@ class Judge:
                 return hot_of(slots, slot_ms, rule.limit, floor_ms)
 
             scene = self._scene(found, hot, floor_ms)
-            verdicts = [stated(rule, standing(rule, scene)) for rule in self.rules]
+            verdicts = weighed_up(self.rules, scene)
         outcome = self._outcome(ledger, found, verdicts, end_ms, stale)
         return Weighed(outcome, found, scene, end_ms, slot_ms)
 
@@ -207,11 +206,12 @@ class Judge:
         stale: bool,
     ) -> Outcome:
         verdict, place = self._decided(ledger, found, verdicts, stale)
+        hides = verdict is Verdict.UNKNOWN and self._might_page(verdicts, stale)
         tier = self.rules[place].tier if place >= 0 else None
         return Outcome(
             verdict,
             tier.name if tier else "",
-            self._might_page(verdicts, stale),
+            hides,
             place,
             end_ms - tier.long_ms if tier else 0,
         )

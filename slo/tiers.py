@@ -150,6 +150,19 @@ def stated(rule: Rule, how: Standing) -> Verdict:
     return Verdict.UNKNOWN if how is Standing.UNKNOWN else Verdict.OK
 
 
+def weighed_up(rules: Sequence[Rule], scene: Scene) -> list[Verdict]:
+    """The verdict of every tier, as far as `decide` asks for it.
+
+    Once one pages, those behind it are not looked at, and stand as if they were ok.
+    """
+    found = [Verdict.OK] * len(rules)
+    for place, rule in enumerate(rules):
+        found[place] = stated(rule, standing(rule, scene))
+        if found[place] is rule.level is Verdict.PAGE:
+            break
+    return found
+
+
 def judge(rule: Rule, scene: Scene) -> TierStatus:
     """Whether a tier fires, and why or why not."""
     tier, how = rule.tier, standing(rule, scene)

@@ -78,7 +78,7 @@ class Status(msgspec.Struct, frozen=True):
     end_ms: int = 0  # where the windows end
     hot_ms: dict[str, int] = {}  # hot time in the long window, per page tier
     hot_floor_ms: int = 0  # the hot time that a page needs
-    might_page: bool = True  # an unknown verdict may hide a page, not just a ticket
+    might_page: bool = True  # unknown, and may hide a page, not just a ticket
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
