@@ -75,6 +75,7 @@ def test_order_batches_and_duplicates_do_not_matter(said, data):
 # -- the engine against the plain reference ----------------------------------------
 
 BUDGETS = list(Budgeting)
+TICKETS_FIRST = Policy(DEFAULT.tiers[::-1])
 POLICIES = [DEFAULT, compressed(DEFAULT, 12), Policy(DEFAULT.tiers[1:3], 0, 0)]
 TIMINGS = [
     Timing(MINUTE, 3 * MINUTE),
@@ -182,7 +183,7 @@ def test_who_asks_once_hears_what_who_asks_again_hears(series, runs, late):
 @settings(max_examples=300)
 @given(
     objectives,
-    st.sampled_from(POLICIES),
+    st.sampled_from([*POLICIES, TICKETS_FIRST]),
     runs,
     st.integers(0, 40),
     st.sampled_from(["", "no mark of cloudwatch[0] for 7s"]),
