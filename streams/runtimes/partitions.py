@@ -4,7 +4,7 @@ Native and Faust runtime share all of it: only how records come in differs.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 
@@ -214,9 +214,10 @@ class Partitions:
                 self._tell(changes)
         return reloaded
 
-    def views(self) -> list[SeriesView]:
+    def views(self) -> Iterator[SeriesView]:
         """Every series of the held partitions; safe from other threads."""
-        return [view for e in list(self._held.values()) for view in e.views()]
+        for evaluator in list(self._held.values()):
+            yield from evaluator.look()
 
     def _saved(
         self, partition: int, save: Callable[[], list[VerdictChange]]
