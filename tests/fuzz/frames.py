@@ -118,12 +118,24 @@ def _bomb(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
 
 def heavy(value: bytes, chosen: random.Random) -> bytes:
     """A bomb: a megabyte inside, or more than may be."""
-    return _blown(value, chosen.choice((*[1 << 20] * 4, 70 << 20)), chosen)
+    return _blown(value, chosen.choice((*[1 << 20] * 3, 8 << 20, 70 << 20)), chosen)
+
+
+FILLINGS = (
+    b"[] ",
+    b"1,",
+    b"[x]",
+    b'"a" ',
+    b"null\n",
+    b"]",
+    b'{"a":"',
+    b"\xf0\x9f\x98\x80",
+)
 
 
 def _blown(value: bytes, size: int, chosen: random.Random) -> bytes:
     filling = chosen.choice(
-        (b" ", b"[", b"\0", b"\n", b"{}\n", b'{"a":', b"[],", b'"', b"{")
+        (b" ", b"[", b"\0", b"\n", b"{}\n", b'{"a":', b"[],", b'"', b"{", *FILLINGS)
     )
     return gzip.compress(value + filling * (size // len(filling)), 1)
 
