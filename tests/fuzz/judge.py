@@ -127,7 +127,8 @@ def _said(value: bytes | None, arrival_ms: int) -> Iterator[Statement]:
 def _same(cell: Cell, stats: list[float], period_ms: int) -> bool:
     """Whether counted numbers are a cell's, in SI units.
 
-    A sentinel is never scaled: -1 ms would be nearly no lag.
+    A sentinel is never scaled: -1 ms would be nearly no lag. It stands in the least or
+    the greatest; what such a cell adds up to is not looked at.
     """
     if cell.stats[0] != stats[0]:
         return False
@@ -138,7 +139,7 @@ def _same(cell: Cell, stats: list[float], period_ms: int) -> bool:
             _close(wire * scale * by, counted) or wire == counted == -1
             for wire, counted in zip(cell.stats[1:], stats[1:], strict=True)
         )
-        and not any(-1 < counted < 0 for counted in stats[1:])
+        and not any(-1 < counted < 0 for counted in stats[2:])
         for scale in scales
         for by in per
     )

@@ -186,6 +186,10 @@ RIGHT = {
         changed(value={"max": -1, "min": -1, "sum": -1, "count": 2}),
         counted(LAG, AT, 2.0, -1.0, -1.0, -1.0),
     ),
+    "a sentinel that adds up to little": (
+        changed(value={"max": -1, "min": -1, "sum": -0.1, "count": 1}, unit="Seconds"),
+        counted("cloudwatch:AuroraReplicaLag", AT, 1.0, -0.1, -1.0, -1.0),
+    ),
     "a point": (
         text(payload(series("postgresql.commits", (AT, 3.0)))),
         counted(COMMITS, AT, 0.0, 3.0, 3.0, 3.0),
