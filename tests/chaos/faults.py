@@ -248,15 +248,13 @@ class Faults:
 
     def rebalance(self, *stages: str) -> None:
         """A third worker of each stage joins, works, and leaves in good order."""
-        at_ms = clock()
-        joined = [self._stage.slot(stage, self._extra) for stage in stages]
+        at_ms, number = clock(), self._extra
+        joined = [self._stage.slot(stage, number) for stage in stages]
         self._extra += 1
-        asleep = int(bool(self._sleeper and self._sleeper.pid))
         for stage in stages:
-            wanted = 3 - asleep * (stage == "evaluate")
             until(
-                f"{wanted} {stage} hold partitions",
-                lambda s=stage, n=wanted: self.shared(s, n),
+                f"the third {stage} holds partitions",
+                lambda s=stage: self._holds(s, number),
                 60,
             )
         self._stage.supervisor.retire(*joined)
@@ -264,16 +262,23 @@ class Faults:
 
     def shared(self, stage: str, wanted: int) -> bool:
         """Whether so many workers of a stage hold partitions."""
+        return len(self._holders(stage)) >= wanted
+
+    def _holds(self, stage: str, number: int) -> bool:
+        """Whether this very worker does: one that was killed is a member for a while."""
+        return f"dbslo-{stage}-{number}" in self._holders(stage)
+
+    def _holders(self, stage: str) -> list[str]:
+        """The client ids of the members of a stage's group that hold partitions."""
         group = f"dbslo-{stage}"
         try:
             asked = self._admin.describe_consumer_groups([group])
             members = asked[group].result(5).members
         except (KafkaException, TimeoutError):
             self._admin = self._asker()  # after a restart the old one waits for long
-            return False
-        if stage == "evaluate" and self._stage.runtime == "faust":
-            return len(members) >= wanted
-        return sum(bool(m.assignment.topic_partitions) for m in members) >= wanted
+            return []
+        every = stage == "evaluate" and self._stage.runtime == "faust"
+        return [m.client_id for m in members if every or m.assignment.topic_partitions]
 
     # -- after each ------------------------------------------------------------------------
 
