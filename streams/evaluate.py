@@ -29,7 +29,7 @@ from streams.series import CountRow
 from streams.store import Change, Extras, FencedError, Progress, RehearsedError, Store
 from streams.topics import Topics
 from streams.turns import Turns
-from streams.view import SeriesView, view
+from streams.view import GLANCE, SeriesView, glances, view
 from streams.watch import Moment, Orphans, Told, Watch
 
 GLIMPSE_S = 5.0
@@ -69,6 +69,7 @@ class Evaluator:
         self._lock = Turns()
         mine = [s for s in plan.series if self._mine(s.cluster.name)]
         self._clusters = sorted({series.cluster.name for series in mine})
+        self._glances = glances(mine)
         self._placement = placement(mine, partition)
         self._watch = Watch(mine, plan.policy)
         self._image: Image | None = None
@@ -255,18 +256,18 @@ class Evaluator:
     def look(self) -> Iterator[SeriesView]:
         """Every series of the partition as committed; safe from other threads.
 
-        Commits may come between two clusters; after one that takes long nothing is told.
+        Commits may come between; after one that takes long nothing is told.
         """
-        for cluster in self._clusters:
+        for cluster, at in self._glances:
             with self._glimpse() as image:
                 if image is None:
                     return
-                found = self._seen(image, cluster)
+                found = self._seen(image, cluster, at)
             yield from found
 
-    def _seen(self, image: Image, cluster: str) -> list[SeriesView]:
+    def _seen(self, image: Image, cluster: str, at: int) -> list[SeriesView]:
         now, status = self._frontier.now(cluster) or 0, self._watch.status
-        states = image.by_cluster.get(cluster, ())
+        states = image.by_cluster.get(cluster, ())[at : at + GLANCE]
         return [view(one, status(one, now), now) for one in states]
 
     @contextmanager

@@ -1,10 +1,16 @@
 """What the engine knows of one series, for scrapes, boards and the terminal."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 import msgspec
 
 from slo.model import Counts, Series
 from slo.verdict import Alert, Status
 from streams.series import SeriesState
+
+GLANCE = 200
+"""So many series are looked at while a commit waits, 10 ms."""
 
 
 class SeriesView(msgspec.Struct, frozen=True):
@@ -39,3 +45,11 @@ def view(state: SeriesState, status: Status, now_ms: int) -> SeriesView:
         revisions=ledger.revisions,
         source_age_ms=None if end_ms is None else max(now_ms - end_ms, 0),
     )
+
+
+def glances(series: Iterable[Series]) -> list[tuple[str, int]]:
+    """The clusters in order, with where each glance at the series of one begins."""
+    sizes = Counter(one.cluster.name for one in series)
+    return [
+        (name, at) for name in sorted(sizes) for at in range(0, sizes[name], GLANCE)
+    ]
