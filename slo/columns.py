@@ -9,6 +9,7 @@ here decides anything: `slo.screen` does, and whoever is not certain goes to the
 
 from array import array
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -223,6 +224,21 @@ def seen_share(first_ms: Whole, end_ms: Whole, span_ms: int) -> tuple[Whole, Sha
     return prior, (span_ms - prior) / span_ms
 
 
+def octets(data: Any) -> Whole:
+    """Bytes as a column of small integers."""
+    return np.frombuffer(data, dtype=np.uint8)
+
+
+def joined(columns: Sequence[Any]) -> Any:
+    """Columns, one behind the other."""
+    return np.concatenate(columns)
+
+
+def changes(column: Whole) -> Whole:
+    """The places at which a column differs from the place before."""
+    return np.flatnonzero(column[1:] != column[:-1]) + 1
+
+
 def table(flat: "array[int]", width: int) -> Whole:
     """Rows of so many integers, one behind the other, as columns."""
     found: Whole = np.frombuffer(flat, dtype=np.int64).reshape(-1, width).T
@@ -251,7 +267,7 @@ def rows_at(rows: Sequence[Whole], at: Whole) -> Whole:
     return np.stack([row[at] for row in rows])
 
 
-def stacked(found: Sequence[Whole]) -> Whole:
+def stacked(found: Sequence[Any]) -> Any:
     """Columns of several series, one behind the other."""
     return np.stack(found)
 

@@ -102,6 +102,30 @@ class Cells(Facts[tuple[Cell, ...]]):
             self._stride = 1
         return changed
 
+    def take_first(
+        self, buckets: Sequence[int], held: Sequence[tuple[Cell]], *, even: bool
+    ) -> bool:
+        """Take in the cells of ascending buckets where each is the first of its own.
+
+        Whether it was so; nothing is taken in otherwise. `even`: every period starts
+        on a multiple of its length.
+        """
+        if (
+            buckets[0] < self._hot_from
+            or len(set(buckets)) < len(buckets)
+            or not self.buckets.keys().isdisjoint(buckets)
+        ):
+            return False
+        self.buckets.update(zip(buckets, held, strict=True))
+        first, last = buckets[0] // BUCKETS_PER_PAGE, buckets[-1] // BUCKETS_PER_PAGE
+        if first == last:
+            self.dirty.add(first)
+        else:
+            self.dirty.update([bucket // BUCKETS_PER_PAGE for bucket in buckets])
+        if not even:
+            self._stride = 1
+        return True
+
     def _merged(self, held: tuple[Cell, ...], cell: Cell) -> tuple[Cell, ...]:
         by_start = {known[0]: known for known in held}
         known = by_start.get(cell[0])

@@ -1,7 +1,6 @@
 """What changes in the ledgers, as it comes, for the screen to take in at once."""
 
 from array import array
-from collections.abc import Iterable, Sequence
 
 from slo.columns import Whole, table
 
@@ -12,25 +11,25 @@ class Moves:
     Flat arrays of 64 bits, for there may be a hundred thousand between two questions.
     """
 
-    __slots__ = ("_known", "_rows")
+    __slots__ = ("_known", "_moved")
 
     def __init__(self) -> None:
-        self._rows = array("q")
+        self._moved = _columns()
         self._known = array("q")
 
     def bucket(self, number: int, start_ms: int, by: tuple[int, int, int]) -> None:
         """A bucket of a series changed by so much bad, total and buckets."""
-        self._rows.extend((number, start_ms, *by))
+        for column, value in zip(self._moved, (number, start_ms, *by), strict=True):
+            column.append(value)
 
-    def fresh(self, number: int, rows: Iterable[Sequence[int]]) -> None:
-        """Buckets of a series, rows of a ledger, are there that were not."""
-        self._rows.fromlist(
-            [
-                value
-                for start, good, total, _, _ in rows
-                for value in (number, start, total - good, total, 1)
-            ]
-        )
+    def fresh(
+        self, number: int, starts: list[int], bad: list[int], total: list[int]
+    ) -> None:
+        """Buckets of a series are there that were not."""
+        size = len(starts)
+        run = ([number] * size, starts, bad, total, [1] * size)
+        for column, values in zip(self._moved, run, strict=True):
+            column.fromlist(values)
 
     def span(self, number: int, first_ms: int, last_ms: int, lag_ms: int) -> None:
         """The data of a series begins and ends here, and may be so late."""
@@ -39,10 +38,15 @@ class Moves:
     @property
     def size(self) -> int:
         """How many changes of buckets wait."""
-        return len(self._rows) // 5
+        return len(self._moved[0])
 
-    def take(self) -> tuple[Whole, Whole]:
+    def take(self) -> tuple[list[Whole], Whole]:
         """Buckets and spans since the last call, a column each of what was told."""
-        rows, known = table(self._rows, 5), table(self._known, 4)
-        self._rows, self._known = array("q"), array("q")
-        return rows, known
+        moved, known = [table(one, 1)[0] for one in self._moved], table(self._known, 4)
+        self._moved, self._known = _columns(), array("q")
+        return moved, known
+
+
+def _columns() -> "list[array[int]]":
+    """Of what changed: series, start, bad, total, buckets."""
+    return [array("q") for _ in range(5)]

@@ -18,15 +18,18 @@ Move = tuple[int, int, int]
 
 NOTHING = (0, 0, 0, 0, 0)
 _start = itemgetter(0)
+_total = itemgetter(2)
 
 
 class Changed(NamedTuple):
     """What setting many buckets has changed: those appended, those among others.
 
-    A bucket that was taken out has a row without total.
+    A bucket that was taken out has a row without total. `columns` are starts, bad and
+    total of the fresh.
     """
 
     fresh: list[Row]
+    columns: tuple[list[int], list[int], list[int]] = ([], [], [])
     revised: Sequence[tuple[Row, Move]] = ()
 
     @property
@@ -147,14 +150,14 @@ class Setting:
 
     # -- many at once ------------------------------------------------------------
 
-    def put_rows(self, rows: Sequence[Row]) -> Changed:
+    def put_rows(self, rows: list[Row]) -> Changed:
         """Set buckets as `put` does, in ascending order of start."""
         first = rows[0][0]
         if self._gone or first < self._append_from or first <= self._totals.newest:
             late = self._late(rows)
             revised = self._revise(rows[:late]) if late else ()
-            return Changed(self._append(rows[late:]), revised)
-        return Changed(self._append(rows))
+            return self._append(rows[late:])._replace(revised=revised)
+        return self._append(rows)
 
     def _late(self, rows: Sequence[Row]) -> int:
         """How many of some rows cannot be appended."""
@@ -163,13 +166,17 @@ class Setting:
         late = bisect_right(rows, newest, key=_start)
         return max([late, *(n for n, row in enumerate(rows, 1) if row[0] in gone)])
 
-    def _append(self, rows: Iterable[Row]) -> list[Row]:
+    def _append(self, rows: list[Row]) -> Changed:
         """Add what was never known after all others; what was added."""
-        fresh = [row for row in rows if row[2]]
+        fresh = rows
+        if not all(map(_total, rows)):
+            fresh = [row for row in rows if row[2]]
         if not fresh:
-            return fresh
+            return Changed([])
         totals = self._totals
-        starts, good, total, events_good, events_total = zip(*fresh, strict=True)
+        starts, good, total, events_good, events_total = map(
+            list, zip(*fresh, strict=True)
+        )
         if len(totals.columns) == 3 and (events_good != good or events_total != total):
             totals.split()
         bad = list(map(sub, total, good))
@@ -180,10 +187,18 @@ class Setting:
         all_bad = sum(bad)
         self.known_bad += all_bad
         self.known_good += sum(total) - all_bad
-        self.dirty.update([start // PAGE_MS for start in starts])
+        self._soil(starts)
         if self.first is None:
             self.first = starts[0]
-        return fresh
+        return Changed(fresh, (starts, bad, total))
+
+    def _soil(self, starts: Sequence[int]) -> None:
+        """The pages of some buckets, oldest first, have to be saved."""
+        page = starts[0] // PAGE_MS
+        if starts[-1] // PAGE_MS == page:
+            self.dirty.add(page)
+        else:
+            self.dirty.update([start // PAGE_MS for start in starts])
 
     def _revise(self, rows: Sequence[Row]) -> list[tuple[Row, Move]]:
         """Set buckets wherever they belong, and move what lies after them once."""

@@ -17,6 +17,7 @@ from slo.model import SECOND, Counts
 
 _KINDS = (("H", (1 << 16) - 1), ("i", (1 << 31) - 1), ("q", (1 << 63) - 1))
 """The types of a column, and what fits: a month of slices, most totals, all of them."""
+_FITS = dict(_KINDS)
 
 Sums = tuple[int, int, int, int, int]
 """(bad, total, buckets, events bad, events total) of a stretch of rows."""
@@ -277,7 +278,7 @@ def _kind(last: int) -> str:
 
 def _wide_enough(column: "array[int]", last: int) -> "array[int]":
     """A column that can take a last total, which is its greatest."""
-    fits = dict(_KINDS)[column.typecode]
+    fits = _FITS[column.typecode]
     return column if last <= fits else array(_kind(last), column)
 
 

@@ -4,9 +4,13 @@ A batch is MessagePack, columns first, with its own tables of routes, so that it
 explains itself. A reader that does not know the schema version stops.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import asdict
+
+from streams.packed import Cell, PackedCells, encoded
 
 SCHEMA_VERSION: Final = 1
 MAX_BATCH_BYTES: Final = 512 * 1024
@@ -28,12 +32,6 @@ class Route(msgspec.Struct, frozen=True, array_like=True):
     tags: str
     period_ms: int
 
-
-Cell = tuple[int, int, int, float, float, float, float]
-"""(route, start_ms, arrival_ms, count, sum, min, max); count 0 where the wire has none.
-
-Two statements of one cell are joined, never added: see `slo.facts.join`.
-"""
 
 Delta = tuple[int, int, int, int]
 """(route, bucket_ms, good, total): things that happened; these add up."""
@@ -65,7 +63,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     marks: list[Mark]
     inputs: dict[str, int]  # every source topic: its number of partitions
     routes: list[Route]
-    cells: list[Cell]
+    cells: Sequence[Cell]  # count 0 where the wire has none
     deltas: list[Delta]
 
 
@@ -73,8 +71,21 @@ class UnknownSchemaError(Exception):
     """A batch of a schema version that this reader does not know: stop, never skip."""
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Batch)
+class _Wire(msgspec.Struct, frozen=True, array_like=True):
+    """A batch whose cells stay packed."""
+
+    version: int
+    worker: str
+    flushed_ms: int
+    marks: list[Mark]
+    inputs: dict[str, int]
+    routes: list[Route]
+    cells: msgspec.Raw
+    deltas: list[Delta]
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=encoded)
+_decoder = msgspec.msgpack.Decoder(_Wire)
 
 
 def encode(batch: Batch) -> bytes:
@@ -95,4 +106,5 @@ def decode(payload: bytes) -> Batch:
             f"batch has schema version {version}, this reader knows {SCHEMA_VERSION}:"
             " upgrade evaluate before ingest"
         )
-    return _decoder.decode(payload)
+    wire = _decoder.decode(payload)
+    return Batch(**{**asdict(wire), "cells": PackedCells(wire.cells)})

@@ -194,12 +194,14 @@ class Evaluator:
         Batches up to the next point of a cluster's grid are recounted together.
         """
         moved: set[str] = set()
-        for left, batch in enumerate(batches, 1 - len(batches)):
-            image.merge(batch)
+        merged = 0
+        for number, batch in enumerate(batches, 1):
             self._frontier.advance(batch)
             moved.update(self._frontier.settle())
             due = {cluster for cluster in moved if self._grid_reached(cluster)}
-            if due or not left:
+            if due or number == len(batches):
+                image.merge(batches[merged:number])
+                merged = number
                 for cluster in moved:
                     image.judge(cluster, self._frontier.now(cluster) or 0)
                 moved.clear()

@@ -5,18 +5,19 @@ changing it and the commit's return makes it worthless: it is thrown away and lo
 again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from slo.facts import Cells, Deltas, Stated
+from slo.facts import Cells, Deltas
 from slo.feeds import Reading
 from slo.model import HOUR, Part
 from slo.plan import Plan
 from slo.recount import FreshnessRecount, RowsRecount, counts_rows, rows_signal
 from slo.runs import recount_all
 from streams.batch import Batch, Route
+from streams.factstate import FactState, take_cells
 from streams.series import CountRow, Fetch, SeriesState
 from streams.store import id_of
 
@@ -39,26 +40,6 @@ class Tally(msgspec.Struct, frozen=True):
 
     adjusted: dict[str, int] = {}
     refused: dict[tuple[str, str], int] = {}
-
-
-class FactState(NamedTuple):
-    """The facts of one route, and the series that read them."""
-
-    id: int
-    facts: Cells | Deltas
-    slots: list[tuple[set[int], int]]  # what readers have to recount, and its width
-    ages: list[tuple[SeriesState, bool]]  # freshness; whether it tells the age itself
-
-    def touch(self, starts: Sequence[int]) -> None:
-        """Facts at some moments changed: whoever reads them recounts.
-
-        A cell counts whole at its period's start, a row in its own bucket.
-        """
-        for touched, step_ms in self.slots:
-            touched.update([start // step_ms for start in starts])
-        for reader, tells_age in self.ages:
-            for start in starts:
-                reader.touch_from(start, tells_age=tells_age)
 
 
 class _Wanted(NamedTuple):
@@ -132,20 +113,16 @@ class Image:
 
     # -- facts -------------------------------------------------------------------
 
-    def merge(self, batch: Batch) -> None:
-        """Take the statements of a batch in."""
-        states = [self.fact(route) for route in batch.routes]
-        runs: list[list[Stated]] = [[] for _ in states]
-        for cell in batch.cells:
-            runs[cell[0]].append(cell)
-        for state, run in zip(states, runs, strict=True):
-            if run and state is not None and isinstance(state.facts, Cells):
-                state.touch(state.facts.take(run))
-        for number, start, good, total in batch.deltas:
-            state = states[number]
-            if state is not None and isinstance(state.facts, Deltas):
-                state.facts.add(start, good, total)
-                state.touch([start])
+    def merge(self, batches: Iterable[Batch]) -> None:
+        """Take the statements of batches in, all that were made of a route at once."""
+        read = [([self.fact(route) for route in one.routes], one) for one in batches]
+        take_cells([(states, batch.cells) for states, batch in read])
+        for states, batch in read:
+            for number, start, good, total in batch.deltas:
+                state = states[number]
+                if state is not None and isinstance(state.facts, Deltas):
+                    state.facts.add(start, good, total)
+                    state.touch([start])
 
     def fact(self, route: Route) -> FactState | None:
         """The facts of a route, made at its first sight; None where nobody reads it."""
@@ -207,12 +184,12 @@ class Image:
             _attach(one, facts)
             readers[one.state] = readers.get(one.state, False) or one.tells_age
             one.state.reshaped = True
-        made = FactState(number, facts, [], [])
+        made = FactState(number, facts)
         for state, tells_age in readers.items():
             if isinstance(state.recount, FreshnessRecount):
                 made.ages.append((state, tells_age))
             else:
-                made.slots.append((state.touched, state.recount.step_ms))
+                made.slots.setdefault(state.recount.step_ms, []).append(state.touched)
         return made
 
     def tally(self) -> Tally:
@@ -249,20 +226,20 @@ class Image:
 
     def _settled(self, states: Sequence[SeriesState]) -> dict[str, list[CountRow]]:
         resident_ms = self.resident_hour * HOUR
-        for state in states:
-            if min(state.touched) * state.recount.step_ms < resident_ms:
-                self._bring_back(state)
-        recounted = recount_all([state.task() for state in states])
+        tasks = [state.task() for state in states]
+        for state, task in zip(states, tasks, strict=True):
+            if task.slots[0] * state.recount.step_ms < resident_ms:
+                self._bring_back(state, task.slots)
         return {
-            state.series.key: rows
-            for state, found in zip(states, recounted, strict=True)
+            state.key: rows
+            for state, found in zip(states, recount_all(tasks), strict=True)
             if (rows := state.settle(*found))
         }
 
-    def _bring_back(self, state: SeriesState) -> None:
+    def _bring_back(self, state: SeriesState, slots: Sequence[int]) -> None:
         """Evicted facts of the slots that are to be recounted come back first."""
         step, resident_ms = state.recount.step_ms, self.resident_hour * HOUR
-        for slot in state.touched:
+        for slot in slots:
             if slot * step < resident_ms:
                 for feed in state.feeds:
                     feed.ready(slot * step, (slot + 1) * step)

@@ -8,6 +8,7 @@ from slo.model import DAY, HOUR, MINUTE
 from slo.recount import FreshnessRecount
 from streams.batch import Batch
 from streams.image import RESIDENT_HOURS, Image
+from streams.packed import encoded
 from streams.series import CountRow, SeriesState
 from streams.store import Checkpoint, History, SeriesRow
 
@@ -36,7 +37,7 @@ CHECKPOINT_MS = MINUTE
 
 _facts = msgspec.msgpack.Decoder(list[Batch])
 _counts = msgspec.msgpack.Decoder(dict[int, list[CountRow]])
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder(enc_hook=encoded).encode
 
 
 def facts_entry(batches: list[Batch]) -> bytes:
@@ -111,8 +112,7 @@ def _restore_counters(state: SeriesState, row: SeriesRow) -> None:
 
 
 def _replay(image: Image, entry: bytes, counts: bytes) -> None:
-    for batch in _facts.decode(entry) if entry else ():
-        image.merge(batch)
+    image.merge(_facts.decode(entry) if entry else ())
     by_id = {state.id: state for state in image.series.values()}
     for number, rows in (_counts.decode(counts) if counts else {}).items():
         state = by_id.get(number)

@@ -61,6 +61,7 @@ class SeriesState:
         "history_page",
         "id",
         "judged_ms",
+        "key",
         "ledger",
         "members",
         "moves",
@@ -79,6 +80,7 @@ class SeriesState:
         self, series: Series, fetch: Fetch, members: "Sequence[SeriesState]" = ()
     ) -> None:
         self.series = series
+        self.key = series.key
         self.members = members
         self.whole: SeriesState | None = None  # what it is a member of
         self.id = number = id_of(f"{series.key}|{definition(series)}".encode())
@@ -195,7 +197,8 @@ class SeriesState:
         if self.moves is not None:
             for (start, *_), move in changed.revised:
                 self.moves.bucket(self.number, start, move)
-            self.moves.fresh(self.number, changed.fresh)
+            if changed.fresh:
+                self.moves.fresh(self.number, *changed.columns)
             self.tell_span()
         if self.fresh is not None:
             self.fresh.add(self)

@@ -204,6 +204,22 @@ def test_statements_taken_together_are_merged_one_by_one(said, evicted):
     assert facts.outweighed == other.outweighed
 
 
+@pytest.mark.parametrize("offset", [0, 20_000], ids=["on the grid", "beside it"])
+def test_cells_taken_as_the_first_of_their_buckets_are_there_like_all_others(offset):
+    some = [cell(1.0, 5.0, start=T0 + n * HOUR + offset) for n in range(3)]
+    buckets = [one[0] // BUCKET_MS for one in some]
+    facts, other = Cells(MINUTE), Cells(MINUTE)
+    assert facts.take_first(buckets, [(one,) for one in some], even=not offset)
+    for one in some:
+        other.merge(one)
+    assert list(facts.between(T0, T0 + 4 * HOUR)) == some
+    assert facts.dirty == other.dirty
+    again, twice = buckets[2:], [buckets[2] + 6] * 2
+    assert not facts.take_first(again, [(some[2],)], even=True)
+    assert not facts.take_first(twice, [(some[0],)] * 2, even=True)
+    assert list(facts.between(T0, T0 + 4 * HOUR)) == some
+
+
 # -- deltas against a plain sum --------------------------------------------------------
 
 
