@@ -33,7 +33,7 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 _utf8 = codecs.getincrementaldecoder("utf-8")
 _token = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}\[\]"]')
 _space = re.compile(rb"[\s,]*")
-_blanks = re.compile(rb"[ \t\r]*")
+_blanks = re.compile(rb"[^\S\n]*")
 _scalar = re.compile(rb"[^\s,\[\]{}]*")
 _not_finite = re.compile(rb"(?<=[\[:,\s])(-?)(?:NaN|Infinity)(?=\s*[,\]}])")
 

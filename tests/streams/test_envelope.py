@@ -121,6 +121,11 @@ DAMAGED = {
         [A, {"c": 2}],
         1,
     ),
+    "whatever blanks are between": (
+        b'[{"a":1};\x0b{"b":1},{"c":2}]',
+        [A, {"c": 2}],
+        1,
+    ),
     "a broken element of an array": (b'[{"a":1},{"b":},{"c":2}]', [A, {"c": 2}], 1),
     "two damaged lines that would balance": (
         lines(b'{"a":{', A, B, b'"c":1}}'),
