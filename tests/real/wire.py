@@ -22,8 +22,7 @@ class Wire:
     """Passes frames on between a port of its own and a broker's.
 
     `hold` an API key: the answer to the next such request, and all that would follow it
-    on its connection, is kept back until `mend`. `trip` at one: it is not passed on, and
-    the wire is down until `mend`. `sprung` is set as it happens, once.
+    on its connection, is kept back until `mend`. `sprung` is set as it happens, once.
     """
 
     def __init__(self, port: int, target: int) -> None:
@@ -31,7 +30,6 @@ class Wire:
         self.sprung = threading.Event()
         self._target = target
         self._holds: int | None = None
-        self._trips: int | None = None
         self._mended = threading.Event()
         self._held: list[socket.socket] = []
         self._listen()
@@ -47,16 +45,9 @@ class Wire:
             made.down()
 
     def hold(self, key: int) -> None:
-        self._arm()
-        self._holds = key
-
-    def trip(self, key: int) -> None:
-        self._arm()
-        self._trips = key
-
-    def _arm(self) -> None:
         self.sprung.clear()
         self._mended.clear()
+        self._holds = key
 
     def mend(self) -> None:
         """What was held back arrives; the wire is up again."""
@@ -100,11 +91,6 @@ class Wire:
         with suppress(OSError):
             while frame := _frame(client):
                 key = int.from_bytes(frame[4:6], "big")
-                if key == self._trips:
-                    self._trips = None
-                    self.down()
-                    self.sprung.set()
-                    return
                 if key == self._holds:
                     self._holds = None
                     held[frame[8:12]] = True
