@@ -103,8 +103,12 @@ def _whole(value: Any) -> int | None:
     return int(found) if found is not None and found == int(found) else None
 
 
+MAX_COLONS = 4
+"""No tag that names somebody has as many before the name."""
+
+
 def names_in(tree: Any) -> frozenset[str]:
-    """All texts in it, in small letters, and what follows each of their colons."""
+    """All texts in it, in small letters, and what follows their first colons."""
     found: set[str] = set()
     waiting = [tree]
     while waiting:
@@ -114,8 +118,10 @@ def names_in(tree: Any) -> frozenset[str]:
         elif isinstance(one, list):
             waiting += one
         elif isinstance(one, str):
-            parts = one.lower().split(":")
-            found.update(":".join(parts[at:]) for at in range(len(parts)))
+            rest = one.lower()
+            for _ in range(MAX_COLONS):
+                found.add(rest)
+                rest = rest.partition(":")[2]
     return frozenset(found)
 
 
