@@ -86,6 +86,10 @@ ROW: Final = (b'"before"', b'"after"', b'"__')
 """What gives a row away: one that came to a metrics topic is shown as a row is."""
 
 MARKS: Final = frozenset('{}[],:"')
+CLOSES: Final = {"}": "{", "]": "["}
+LEADS_TO_VALUE: Final = {"{": (":",), "[": ("[", ",")}
+"""What a value follows, by the bracket that it stands in."""
+
 IMAGES: Final = frozenset({"before", "after"})
 
 _part = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|"', re.DOTALL)
@@ -111,15 +115,16 @@ class _Redactor:
     """Walks JSON text, whole or cut off, and hides values.
 
     Where the text stops being JSON, nobody knows any more what is a key and what a
-    value, for a quotation mark that is lost turns one into the other: from there on
-    nothing but brackets is shown.
+    value, nor whose: from there on nothing but brackets is shown.
     """
 
     def __init__(self, format_name: str) -> None:
         self._shown = SHOWN.get(format_name, frozenset())
         self._in_full = IN_FULL.get(format_name, frozenset())
         self._open: list[str] = []  # the keys of the containers around us
+        self._brackets: list[str] = []  # theirs
         self._key = ""  # of the value that comes next
+        self._named = False  # whether it was the part before
         self._lost = False
         self._written: list[str] = []
 
@@ -128,27 +133,48 @@ class _Redactor:
         parts = [match.group() for match in _part.finditer(text)]
         before = ""
         for part, following in zip(parts, [*parts[1:], ""], strict=True):
-            self._lost = self._lost or _derails(part, before)
+            named = self._is_key(part, before, following)
+            self._lost = self._lost or not (named or self._stands(part, before))
             if part in MARKS:
                 self._mark(part)
-            elif self._is_key(part, before, following):
+            elif named and not self._lost:
                 self._key = part[1:-1]
                 self._written.append(part if _name.fullmatch(part) else HIDDEN)
             else:
                 self._written.append(part if self._harmless(part) else HIDDEN)
-            before = part
+            before, self._named = part, named
         return "".join(self._written)[:MAX_EXCERPT]
 
     def _is_key(self, part: str, before: str, following: str) -> bool:
-        """Whether a part names what follows; what stands after a colon is a value."""
-        named = part.startswith('"') and following == ":"
-        return named and before != ":" and not self._lost
+        """Whether a part names what follows."""
+        text = part.startswith('"') and following == ":"
+        return text and self._inside == "{" and before in ("{", ",")
+
+    def _stands(self, part: str, before: str) -> bool:
+        """Whether a part that is no key can stand in JSON where it does."""
+        if part == ":":
+            return self._named
+        if part in CLOSES:
+            return self._inside == CLOSES[part]
+        if part == ",":
+            return before not in (":", ",")
+        if self._inside and before not in LEADS_TO_VALUE[self._inside]:
+            return False
+        whole = part.startswith('"') and part != '"'
+        return whole or part in ("{", "[") or bool(_literal.fullmatch(part))
+
+    @property
+    def _inside(self) -> str:
+        """The bracket that is open around us."""
+        return self._brackets[-1] if self._brackets else ""
 
     def _mark(self, part: str) -> None:
         if part in "{[":
             self._open.append(self._key)
-        elif part in "}]" and self._open:
+            self._brackets.append(part)
+        elif part in CLOSES and self._open:
             self._key = self._open.pop()
+            self._brackets.pop()
         self._written.append("…" if part == '"' else part)  # cut off inside a string
 
     def _harmless(self, part: str) -> bool:
@@ -164,15 +190,3 @@ class _Redactor:
             return True
         inside = self._open[-1] if self._open else ""
         return self._key in (_SOURCE if inside == "source" else self._shown)
-
-
-def _derails(part: str, before: str) -> bool:
-    """Whether a part cannot stand in JSON where it does."""
-    if part == '"':
-        return True
-    if part in MARKS:
-        return False
-    text = part.startswith('"')
-    if not text and not _literal.fullmatch(part):
-        return True
-    return bool(before) and before not in MARKS

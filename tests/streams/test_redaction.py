@@ -1,6 +1,7 @@
 """Dead letters show structure and what an SLI needs, and nothing of anybody's data."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,30 @@ def test_where_a_quotation_mark_is_lost_nothing_is_shown_any_more(lost):
 def test_a_value_that_damage_made_look_like_a_key_is_none():
     told = excerpt(b'{"after":{"id":1,"name":"Kim":"...","note":2}}', "debezium")
     assert "Kim" not in told
+
+
+@given(st.data())
+def test_a_row_with_parts_lost_or_doubled_shows_nothing_of_it(data):
+    """A row that came to stand where another field was due is still a row."""
+    image = {"id": 4242, "name": SECRET, "table": SECRET, "ts_ms": 4242}
+    change = {**row(), "after": image}
+    parts = re.findall(r'"[^"]*"|[^\s"]', json.dumps([change, {**image, "__op": "c"}]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(parts) - 1))
+        end = at + data.draw(st.integers(0, 6))
+        parts[at:end] = data.draw(st.sampled_from([[], parts[at:end] * 2]))
+
+    shown = excerpt(" ".join(parts).encode(), "debezium")
+
+    assert SECRET not in shown
+    assert "4242" not in shown
+
+
+def test_a_row_behind_a_source_that_lost_its_bracket_is_hidden():
+    shown = excerpt(
+        b'[{"payload":{"after":null,"source":{"connector":"ts_ms":1},'
+        b'{"id":7,"name":"Kim","__op":"c"},]',
+        "debezium",
+    )
+    assert "Kim" not in shown
+    assert "7" not in shown
