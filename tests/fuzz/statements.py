@@ -247,10 +247,11 @@ def _debezium(value: dict[str, Any], arrival_ms: int) -> Iterator[Statement]:
         if op in ("c", "u", "d") and _streamed(source.get("snapshot")):
             yield from _row(change, source.get("ts_ms"))
         return
+    who = str(source.get("name")) if isinstance(source, dict) else ""
     if _plain_int(change.get("ts_ms")) is not None or change.get("status"):
-        yield Alive()
+        yield Alive(who)
     if change.get("ddl") is not None or change.get("tableChanges") is not None:
-        yield Alive()
+        yield Alive(who)
     yield from _flattened(change)
 
 
