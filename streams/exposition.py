@@ -117,8 +117,11 @@ class Lines:
         self._known: dict[str, Labelled] = {}
 
     def told(self, rows: Iterable[tuple[Series, Row]]) -> list[Told]:
-        """What the series say. Of whom there is none, nothing is kept."""
-        self._known, known = {}, self._known
+        """What the series say. Of whom there is none, nothing is kept.
+
+        Several may ask at once, each in a thread: what they read is not changed.
+        """
+        known, kept = self._known, dict[str, Labelled]()
         shared: dict[str, str] = {one: one for k in known.values() for one in k[2:]}
         found, rest = [], iter(rows)
         while some := list(islice(rest, CHUNK)):
@@ -127,7 +130,7 @@ class Lines:
                 labelled = known.get(series.key)
                 if labelled is None or labelled.series is not series:
                     labelled = self._labelled(series, shared)
-                self._known[series.key] = labelled
+                kept[series.key] = labelled
                 who.append(labelled)
             values = [
                 _encode(
@@ -136,6 +139,7 @@ class Lines:
                 for one in self._layout.groups
             ]
             found.append(Told(who, values))
+        self._known = kept
         return found
 
     def _labelled(self, series: Series, shared: dict[str, str]) -> Labelled:

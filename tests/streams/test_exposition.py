@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterable
+from itertools import islice
 from urllib.request import Request, urlopen
 
 import pytest
@@ -18,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from slo.ledger import SeriesLedger
 from slo.model import MINUTE, Counts
 from slo.policy import DEFAULT, Policy, compressed
-from streams.exposition import CHUNK, metrics_app
+from streams.exposition import CHUNK, Lines, metrics_app
 from streams.listener import Listener
 from streams.metrics import EngineCollector
 from streams.timing import Timings
@@ -166,6 +167,25 @@ def test_who_takes_the_place_of_another_is_written_under_its_own_labels():
     assert 'service="databases"' in before
     assert 'service="databases"' not in answer()
     assert 'owner="night"' in answer()
+
+
+def test_a_scrape_changes_nothing_that_another_reads_meanwhile():
+    collector = collector_of([view(outage())] * (CHUNK + 1))
+    lines = Lines(collector.layout)
+    rows = collector.rows()
+
+    def beside():
+        yield from islice(rows, CHUNK)
+        read = lines._known  # as the other finds it, when this one is half done
+        held.append((read, dict(read)))
+        yield from rows
+
+    held = []
+    lines.told(beside())
+    (read, before), known = held[0], lines._known
+    assert read == before == {}
+    lines.told(collector_of([]).rows())
+    assert (set(known), lines._known) == ({SERIES.key}, {})
 
 
 @pytest.mark.parametrize("how", sorted(ACCEPTS))
