@@ -29,7 +29,7 @@ from streams.series import CountRow
 from streams.store import Change, Extras, FencedError, Progress, RehearsedError, Store
 from streams.topics import Topics
 from streams.turns import Turns
-from streams.view import GLANCE, SeriesView, glances, view
+from streams.view import SeriesView, glances, view
 from streams.watch import Moment, Orphans, Told, Watch
 
 GLIMPSE_S = 5.0
@@ -260,17 +260,19 @@ class Evaluator:
 
         Commits may come between; after one that takes long nothing is told.
         """
-        for cluster, at in self._glances:
+        left = self._glances[::-1]
+        while left:
             with self._glimpse() as image:
                 if image is None:
                     return
-                found = self._seen(image, cluster, at)
+                found = self._seen(image, *left.pop())
+                while left and not self._lock.due:
+                    found += self._seen(image, *left.pop())
             yield from found
 
-    def _seen(self, image: Image, cluster: str, at: int) -> list[SeriesView]:
+    def _seen(self, image: Image, cluster: str, some: slice) -> list[SeriesView]:
         now, status = self._frontier.now(cluster) or 0, self._watch.status
-        states = image.by_cluster.get(cluster, ())[at : at + GLANCE]
-        return [view(one, status(one, now), now) for one in states]
+        return [view(s, status(s, now), now) for s in image.by_cluster[cluster][some]]
 
     @contextmanager
     def _glimpse(self) -> Iterator[Image | None]:

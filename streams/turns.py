@@ -15,6 +15,7 @@ class Turns:
     """Whoever waits holds the gate, so nobody overtakes; not to be taken twice."""
 
     def __init__(self) -> None:
+        self._due_s = 0.0
         self._gate = Lock()
         self._lock = Lock()
 
@@ -28,13 +29,25 @@ class Turns:
     @contextmanager
     def within(self, seconds: float) -> Iterator[bool]:
         """Hold it if it is to be had within a time; whether it is held."""
-        until = monotonic() + seconds
+        asked = monotonic()
+        until = asked + seconds
         held = self._gate.acquire(timeout=seconds)
         if held:
             held = self._lock.acquire(timeout=max(until - monotonic(), 0.0))
             self._gate.release()
+        if held:
+            self._due_s = 2 * monotonic() - asked
         try:
             yield held
         finally:
             if held:
                 self._lock.release()
+
+    @property
+    def due(self) -> bool:
+        """Whether who holds it by `within` has held it for as long as it waited.
+
+        Who gives it back before that, and asks again, waits without end for others that
+        take long each time.
+        """
+        return monotonic() >= self._due_s

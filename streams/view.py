@@ -10,7 +10,7 @@ from slo.verdict import Alert, Status
 from streams.series import SeriesState
 
 GLANCE = 200
-"""So many series are looked at while a commit waits, 10 ms."""
+"""So many series are looked at at once, 10 ms."""
 
 
 class SeriesView(msgspec.Struct, frozen=True):
@@ -47,9 +47,11 @@ def view(state: SeriesState, status: Status, now_ms: int) -> SeriesView:
     )
 
 
-def glances(series: Iterable[Series]) -> list[tuple[str, int]]:
-    """The clusters in order, with where each glance at the series of one begins."""
+def glances(series: Iterable[Series]) -> list[tuple[str, slice]]:
+    """The clusters in order, with the series of each glance at one."""
     sizes = Counter(one.cluster.name for one in series)
     return [
-        (name, at) for name in sorted(sizes) for at in range(0, sizes[name], GLANCE)
+        (name, slice(at, at + GLANCE))
+        for name in sorted(sizes)
+        for at in range(0, sizes[name], GLANCE)
     ]

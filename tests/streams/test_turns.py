@@ -1,6 +1,7 @@
 """Taking turns: nobody who waits is overtaken, and nobody waits longer than told."""
 
 from threading import Event, Thread
+from time import monotonic, sleep
 
 import pytest
 
@@ -49,6 +50,28 @@ def test_who_has_waited_long_enough_goes_on_without_it():
     assert found == [False]
     with turns.within(0) as held:
         assert held
+
+
+def test_who_has_waited_may_stay_as_long():
+    turns, begun, waited = Turns(), Event(), []
+
+    def glimpse() -> None:
+        begun.set()
+        with turns.within(10):
+            since = monotonic()
+            while not turns.due:
+                pass
+            waited.append(monotonic() - since)
+
+    thread = Thread(target=glimpse)
+    with turns:
+        thread.start()
+        begun.wait(10)
+        while not waiting(turns):
+            pass
+        sleep(0.05)
+    thread.join(10)
+    assert waited[0] >= 0.05
 
 
 def test_whatever_fails_while_it_is_held_it_is_given_back():
