@@ -162,12 +162,24 @@ class Unwrapper:
             yield from self._unwrap(decoded, depth + 1)
 
     def _parted(self, bare: bytes, depth: int) -> Iterator[Document]:
-        """JSON text, document by document."""
-        self._values -= max(bare.count(b","), bare.count(b"[") + bare.count(b"{"))
-        if self._values < 0:
-            raise TooMuchError(f"holds more than {MAX_VALUES:,} values")
+        """JSON text, document by document.
+
+        Only one document is at hand at a time, unless an array gives many at once.
+        """
+        array = b"[" in bare
+        if array:
+            self._values -= self._bounded(bare)
         for document in documents(bare):
+            if not array:
+                self._bounded(document.data)
             yield from self._opened(document, depth)
+
+    def _bounded(self, data: bytes) -> int:
+        """About how many values there are, where they are not too many."""
+        found = max(data.count(b","), data.count(b"[") + data.count(b"{"))
+        if found > self._values:
+            raise TooMuchError(f"holds more than {MAX_VALUES:,} values")
+        return found
 
     # -- envelopes -----------------------------------------------------------------------
 

@@ -244,6 +244,19 @@ def test_more_values_than_anybody_sends_are_refused(each):
         list(Unwrapper().unwrap(zipped(b"[" + each * (MAX_VALUES + 1))))
 
 
+def test_documents_that_come_one_by_one_may_hold_more_values_together():
+    datum = b'{"a":%s}\n' % b",".join([b"1"] + [b'"b":2'] * 19)
+    count = MAX_VALUES // 19 + 1
+
+    found = list(Unwrapper().unwrap(zipped(datum * count)))
+
+    assert len(found) == count
+    assert not any(one.fault for one in found)
+    many = b"{%s}" % b",".join([b'"b":2'] * (MAX_VALUES + 2))
+    with pytest.raises(TooMuchError, match="values"):
+        list(Unwrapper().unwrap(zipped(datum + many)))
+
+
 @pytest.mark.parametrize("value", [b"", b"  \n", b"null", b" null \n", b"[]", b"[ ]"])
 def test_nothing_is_no_fault(value):
     assert [one for one in Unwrapper().unwrap(value) if one.fault] == []
