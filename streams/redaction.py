@@ -172,6 +172,7 @@ class _Redactor:
         if part in "{[":
             self._open.append(self._key)
             self._brackets.append(part)
+            self._key = ""  # a name is its own value's alone
         elif part in CLOSES and self._open:
             self._key = self._open.pop()
             self._brackets.pop()

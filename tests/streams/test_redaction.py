@@ -157,3 +157,10 @@ def test_a_row_behind_a_source_that_lost_its_bracket_is_hidden():
     )
     assert "Kim" not in shown
     assert "7" not in shown
+
+
+def test_a_harmless_name_hides_what_is_an_array_or_object_of_anything():
+    for value in ([SECRET], [[SECRET]], {"a": [SECRET]}, [{"b": SECRET}, SECRET]):
+        for format_name in ("debezium", "cloudwatch", "datadog", "vector"):
+            for key in ("ts_ms", "timestamp", "source"):
+                assert SECRET not in excerpt(text({key: value}), format_name)
