@@ -83,8 +83,13 @@ BYTES: tuple[Change, ...] = (flipped, _cut, _without, _inserted, _spliced, _doub
 # -- frames ----------------------------------------------------------------------------
 
 
+def timeless(value: bytes, level: int = 9) -> bytes:
+    """gzip that does not hold the moment: a seed gives the same payloads at any time."""
+    return gzip.compress(value, level, mtime=0)
+
+
 def _zipped(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    pack = chosen.choice((gzip.compress, zlib.compress, _named, _raw))
+    pack = chosen.choice((timeless, zlib.compress, _named, _raw))
     other = chosen.choice(others).value or b""
     return chosen.choice(
         (
@@ -101,7 +106,7 @@ def _zipped(value: bytes, others: list[Payload], chosen: random.Random) -> bytes
 
 def _named(value: bytes) -> bytes:
     """gzip with a file's name in its header."""
-    plain = gzip.compress(value)
+    plain = timeless(value)
     return plain[:3] + b"\x08" + plain[4:10] + b"name\0" + plain[10:]
 
 
@@ -137,11 +142,11 @@ def _blown(value: bytes, size: int, chosen: random.Random) -> bytes:
     filling = chosen.choice(
         (b" ", b"[", b"\0", b"\n", b"{}\n", b'{"a":', b"[],", b'"', b"{", *FILLINGS)
     )
-    return gzip.compress(value + filling * (size // len(filling)), 1)
+    return timeless(value + filling * (size // len(filling)), 1)
 
 
 def _coded(value: bytes, others: list[Payload], chosen: random.Random) -> bytes:
-    inner = chosen.choice((value, gzip.compress(value, 1)))
+    inner = chosen.choice((value, timeless(value, 1)))
     packed = chosen.choice(ENCODINGS)(inner)
     return chosen.choice((packed, b'"' + packed + b'"', packed[:-3], packed + b"="))
 

@@ -17,6 +17,7 @@ from slo.model import Budgeting
 from slo.plan import Plan
 from slo.resources import Cluster, Engine, Inventory
 from streams.table import Table
+from tests.fuzz.frames import timeless
 from tests.fuzz.framing import UncheckedError, values
 from tests.fuzz.payload import Payload
 from tests.fuzz.statements import instant_ms
@@ -135,7 +136,7 @@ def _record(captured: dict[str, Any]) -> Payload:
 def _pieces(data: bytes) -> Iterator[bytes]:
     """The file, or groups of its lines or records where it is long."""
     if data.startswith(GZIP):
-        yield from map(gzip.compress, _pieces(gzip.decompress(data)))
+        yield from map(timeless, _pieces(gzip.decompress(data)))
     elif len(data) <= MAX_SEED:
         yield data
     else:
