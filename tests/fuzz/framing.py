@@ -34,7 +34,7 @@ class NotANumber:
 NOT_A_NUMBER = NotANumber()
 
 _decoder = json.JSONDecoder(parse_constant=lambda _: NOT_A_NUMBER)
-_start = re.compile(r"(?:^|[\n,\[\]}])[\s,]*(?=[{\[])")
+_start = re.compile(r"(?:^|[\n,\[\]}])[\s,]*+")
 _base64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*")
 
 
@@ -154,7 +154,7 @@ def _texts(bare: bytes) -> Iterator[Any]:
         return
     at = tried = 0
     for found in _start.finditer(text):
-        if found.end() < at:
+        if found.end() < at or not text.startswith(("{", "["), found.end()):
             continue
         try:
             value, at = _decoder.raw_decode(text, found.end())
