@@ -13,7 +13,7 @@ SEEDS = range(1, 6)
 
 @pytest.fixture(scope="module")
 def records():
-    return mixture(7)[::2]
+    return thinned(mixture(7), 2)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,15 @@ def test_the_mixture_tells_something(plain):
     assert len(plain.lines) > 4_000
     assert len(good) >= 9
     assert len(bad) >= 6
+
+
+def thinned(records, every):
+    """All rows, and some of the rest.
+
+    A row that was left out where it came first, and not where its run is sent again,
+    would come behind its successors: no connector does that, and marks forbid it.
+    """
+    return [one for at, one in enumerate(records) if keyed(one) or at % every == 0]
 
 
 def counted_rows(lines):
@@ -67,6 +76,6 @@ def test_a_shuffle_gives_the_same_ledger(seed, records, plain):
 )
 @given(st.integers(1, 2**32))
 def test_so_does_any_other_of_any_other_mixture(seed):
-    some = mixture(seed)[::8]
+    some = thinned(mixture(seed), 8)
 
     assert differences(walked(some, 0), walked(some, seed)) == []
