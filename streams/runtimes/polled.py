@@ -34,8 +34,8 @@ def polled(messages: Sequence[Message]) -> Polled:
     """
     ends: list[tuple[Place, int]] = []
     expired: list[Place] = []
-    errors = list(map(Message.error, messages))
-    if any(errors):
+    if any(map(Message.error, messages)):
+        errors = list(map(Message.error, messages))
         for message in compress(messages, errors):
             _event(message, ends, expired)
         messages = [m for m, e in zip(messages, errors, strict=True) if not e]
