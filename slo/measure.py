@@ -42,7 +42,7 @@ def value_of(cell: Cell, stat: Stat) -> float:
         return high
     if stat is Stat.MIN:
         return low
-    if stat is Stat.AVERAGE and count > 0:
+    if stat is Stat.AVERAGE and count >= 1:
         return total / count
     return total
 

@@ -125,9 +125,11 @@ class Bounds(msgspec.Struct, frozen=True):
     stat: Stat
 
     @property
-    def careful(self) -> bool:
-        """Whether a value inside the bounds may still be a sentinel."""
-        return any(self.low <= value <= self.high for value in self.sentinels)
+    def plain(self) -> bool:
+        """Whether what lies inside holds: no sentinel does, and no average is lower."""
+        return self.low <= 0 and not any(
+            self.low <= value <= self.high for value in self.sentinels
+        )
 
     def si(self, value: float, divisor: float) -> float:
         """The value in SI units; a sentinel survives scaling unchanged."""
@@ -148,7 +150,7 @@ class Bounds(msgspec.Struct, frozen=True):
         return stats if self._holds(stats) else OUT_OF_RANGE
 
     def _holds(self, stats: Stats) -> bool:
-        if abs(stats.sum) > MAX_SUM:
+        if abs(stats.sum) > MAX_SUM or 0 < stats.samples < 1:
             return False
         if stats.min in self.sentinels or stats.max in self.sentinels:
             return all(

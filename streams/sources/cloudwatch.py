@@ -108,7 +108,7 @@ class _Line:
         self.low, self.high = 1.0, 0.0  # nothing is plain
         if target.track is not None and target.bounds is not None:
             self.track = target.track
-            if not target.bounds.careful:
+            if target.bounds.plain:
                 self.low, self.high = target.bounds.low, target.bounds.high
 
 
@@ -174,7 +174,7 @@ class CloudWatch:
             low, high, total = wire.min / by, wire.max / by, wire.sum / by
             if (
                 line.low <= low <= high <= line.high >= total >= line.low
-                and wire.count
+                and wire.count >= 1
                 and earliest <= start_ms <= latest
             ):
                 plain.append(

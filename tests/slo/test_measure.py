@@ -55,6 +55,10 @@ def test_a_statistic_of_a_cell(stat, value):
     assert value_of(gauge(7.0), stat) == 7.0
 
 
+def test_less_than_one_sample_is_none():
+    assert value_of((T0, 1e-305, 7e9, 0.0, 7e9), Stat.AVERAGE) == 7e9
+
+
 @pytest.mark.parametrize(
     ("said", "means"),
     [

@@ -334,3 +334,23 @@ def test_samples_that_are_never_negative_do_not_add_up_to_less_than_nothing():
 
     assert stage.flush().cells == {}
     assert dict(stage.ingest.refused) == {("cloudwatch", "out_of_range"): 1}
+
+
+IMPOSSIBLE = {
+    "a negative number": (-1, "malformed"),
+    "half a sample": (0.5, "out_of_range"),
+    "so little of one that their average is no number": (1e-305, "out_of_range"),
+    "what stands for infinity": (1e308, "malformed"),
+}
+
+
+@pytest.mark.parametrize("said", IMPOSSIBLE)
+@pytest.mark.parametrize("metric", ["AuroraReplicaLag", "CommitThroughput"])
+def test_a_count_of_samples_that_cannot_be_is_refused(metric, said):
+    count, reason = IMPOSSIBLE[said]
+    value = {"max": 5.0, "min": 0.0, "sum": 5.0, "count": count}
+    unit = "Milliseconds" if metric == "AuroraReplicaLag" else "Count/Second"
+    stage = Stage().add("cloudwatch", datum(metric=metric, unit=unit) | {"value": value})
+
+    assert stage.flush().cells == {}
+    assert dict(stage.ingest.refused) == {("cloudwatch", reason): 1}
