@@ -35,7 +35,7 @@ NOT_A_NUMBER = NotANumber()
 
 _decoder = json.JSONDecoder(parse_constant=lambda _: NOT_A_NUMBER)
 _start = re.compile(r"(?:^|[\n,\[\]}])[\s,]*+")
-_base64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*")
+_base64 = re.compile(rb"[A-Za-z0-9+/\s]+(?:=\s*){0,2}")
 
 
 def values(payload: bytes, depth: int = 0) -> Iterator[Any]:

@@ -144,6 +144,12 @@ def sns(value: bytes) -> bytes:
     return json.dumps({"Type": "Notification", "Message": value.decode()}).encode()
 
 
+def folded(value: bytes) -> bytes:
+    """Base64 whose lines end where its two signs of padding meet."""
+    ending_in_two = value + b" " * ((1 - len(value)) % 3)
+    return base64.b64encode(ending_in_two)[:-1] + b"\n=\n"
+
+
 FRAMINGS: dict[str, Callable[[bytes], bytes]] = {
     "behind a byte order mark": lambda value: b"\xef\xbb\xbf" + value,
     "between blanks": lambda value: b" \n\t" + value + b"\r\n ",
@@ -155,6 +161,7 @@ FRAMINGS: dict[str, Callable[[bytes], bytes]] = {
     "zlib": zlib.compress,
     "base64": base64.b64encode,
     "base64 in lines": base64.encodebytes,
+    "base64, folded within its padding": folded,
     "base64 of gzip": lambda value: base64.b64encode(gzip.compress(value)),
     "a string": lambda value: json.dumps(value.decode()).encode(),
     "Firehose": wrapped("records", "*", "data"),
