@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from streams.store import Store
+from tests.fuzz.judge import judge
 from tests.fuzz.payload import Payload
 from tests.fuzz.seeds import plan_for, seeds_of
 from tests.fuzz.walk import Walk
@@ -34,10 +35,15 @@ class Ground(NamedTuple):
 
 
 def said(walk: Walk, payload: Payload) -> Said:
-    """What is counted of it: cells once, rows as often as they are."""
+    """What is counted of it: cells once, rows as often as they are.
+
+    The independent check of the fuzz run reads the same in it.
+    """
     walk.forget(payload.topic)
     found: Said = Counter()
-    for batch in walk.take(payload).batches:
+    batches = walk.take(payload).batches
+    judge(payload.value, payload.topic, payload.arrival_ms, batches)
+    for batch in batches:
         for number, start_ms, _, *stats in batch.cells:
             found[f"{batch.routes[number]} {start_ms} {stats}"] = 1
         for number, *counts in batch.deltas:
