@@ -124,7 +124,7 @@ class Search:
         try:
             news = self._walked(payload, traced=traced)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is a failure
-            what = f"{type(error).__name__}: {error}"[:600]
+            what = f"{type(error).__name__}: {error}"[:600] + f" at {_place(error)}"
             kind = _kind(error)
             if kind not in self._failures and len(self._failures) < MAX_FAILURES:
                 self._failures[kind] = Failure(payload, what)
@@ -206,12 +206,16 @@ def _watched() -> Iterator[None]:
 
 def _kind(error: BaseException) -> str:
     """Failures of one kind are reported once: by type, and the line that raised."""
+    words = "".join(c for c in str(error)[:60] if not c.isdigit())
+    return f"{type(error).__name__} {_place(error)} {words}"
+
+
+def _place(error: BaseException) -> str:
+    """The line that raised."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    words = "".join(c for c in str(error)[:60] if not c.isdigit())
-    return f"{type(error).__name__} {place} {words}"
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
 
 
 # -- small reproducers ---------------------------------------------------------------

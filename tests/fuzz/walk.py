@@ -89,9 +89,13 @@ class Walk:
     def _count(self, batches: list[Batch]) -> None:
         self._batches += [one for one in batches if one.cells or one.deltas]
         if len(self._batches) >= STAGE_2_EVERY:
+            several, self._batches = self._batches, []
             self._after += 1
-            self._evaluator.apply(self._batches, self._after, self._after)
-            self._batches = []
+            try:
+                self._evaluator.apply(several, self._after, self._after)
+            except Exception:  # else every later payload would fail of it
+                self._evaluator.assigned()
+                raise
 
     def _signature(
         self, before: tuple[dict, dict], flush: object

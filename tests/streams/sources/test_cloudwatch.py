@@ -350,7 +350,9 @@ def test_a_count_of_samples_that_cannot_be_is_refused(metric, said):
     count, reason = IMPOSSIBLE[said]
     value = {"max": 5.0, "min": 0.0, "sum": 5.0, "count": count}
     unit = "Milliseconds" if metric == "AuroraReplicaLag" else "Count/Second"
-    stage = Stage().add("cloudwatch", datum(metric=metric, unit=unit) | {"value": value})
+    stage = Stage().add(
+        "cloudwatch", datum(metric=metric, unit=unit) | {"value": value}
+    )
 
     assert stage.flush().cells == {}
     assert dict(stage.ingest.refused) == {("cloudwatch", reason): 1}
