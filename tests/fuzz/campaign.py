@@ -51,7 +51,7 @@ def _small(failure: Failure, samples: Path | None) -> Failure:
     plan, kind = plan_for(samples), failure.what.partition(":")[0]
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/store.db")
-        walk = Walk(plan, SHARED, store)
+        walk = Walk(plan, SHARED, store, several=1)
 
         def fails(payload: Payload) -> bool:
             walk.forget(payload.topic)

@@ -19,7 +19,7 @@ from tests.fuzz.judge import UncheckedError, Unjustified, judge
 from tests.fuzz.memory import Samples, resident_mb
 from tests.fuzz.mutations import mutated
 from tests.fuzz.payload import Payload
-from tests.fuzz.walk import LetterError, Outcome, SilentError, Take
+from tests.fuzz.walk import CountError, LetterError, Outcome, SilentError, Take
 
 MAX_FAILURES = 100
 """Kinds of failure that are kept; all are counted."""
@@ -124,6 +124,8 @@ class Search:
         try:
             news = self._walked(payload, traced=traced)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is a failure
+            if isinstance(error, CountError):
+                payload = error.payload
             what = f"{type(error).__name__}: {error}"[:600] + f" at {_place(error)}"
             kind = _kind(error)
             if kind not in self._failures and len(self._failures) < MAX_FAILURES:
@@ -211,8 +213,8 @@ def _kind(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """The line that raised."""
-    trace = error.__traceback__
+    """The line that raised first."""
+    trace = (error.__cause__ or error).__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from streams.batch import SCHEMA_VERSION, Batch, Route
+from streams.evaluate import Evaluator
 from streams.store import Store
 from tests.fuzz.__main__ import told
 from tests.fuzz.corpus import MAX_CORPUS_BYTES, MAX_KEPT, Corpus, Seen
@@ -76,6 +77,31 @@ def test_a_walk_that_does_wrong_is_found_out(take):
     kinds = {one.what.partition(":")[0] for one in searched(take).failures}
 
     assert kinds == {FAULTY[take]}
+
+
+def test_what_ends_stage_2_is_named_and_counts_once(samples, tmp_path, monkeypatch):
+    seeds = [
+        Payload("cloudwatch", NOW, None, text(datum(at=NOW - number * 60_000)))
+        for number in range(1, 61)
+    ]
+    bad_ms = NOW - 10 * 60_000
+    sound = Evaluator.apply
+
+    def apply(evaluator, batches, *rest):
+        if any(cell[1] == bad_ms for batch in batches for cell in batch.cells):
+            evaluator._image = None
+            raise OverflowError("cannot convert float infinity to integer")
+        sound(evaluator, batches, *rest)
+
+    monkeypatch.setattr(Evaluator, "apply", apply)
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    walk = Walk(plan_for(samples), SHARED, store, several=25)
+
+    report = Search(walk.take, seeds, 7, print).run(len(seeds))
+
+    assert [one.payload for one in report.failures] == [seeds[9]]
+    assert report.results["failed"] == 1
+    store.close()
 
 
 class Leaking:

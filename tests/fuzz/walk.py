@@ -37,16 +37,26 @@ class Outcome(NamedTuple):
 
 
 class Walk:
-    """Both stages, one payload at a time. `store` is stage 2's."""
+    """Both stages, one payload at a time. `store` is stage 2's.
 
-    def __init__(self, plan: Plan, shared: dict[str, str], store: Store) -> None:
+    Stage 2 counts `several` batches at once.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        shared: dict[str, str],
+        store: Store,
+        several: int = STAGE_2_EVERY,
+    ) -> None:
         self._topics: Topics = topics_of(plan.inventory, shared)
         self.ingest = Ingest(plan, self._topics, worker="fuzz", partitions=1)
         self._evaluator = Evaluator(plan, store, self._topics)
         self._evaluator.assigned()
         self._offset = 0
         self._after = 0
-        self._batches: list[Batch] = []
+        self._several = several
+        self._said: list[tuple[Payload, Batch]] = []
 
     def take(self, payload: Payload) -> Outcome:
         """Fold and flush one payload, and read its batches as stage 2 does."""
@@ -69,7 +79,7 @@ class Walk:
         self._commit(topic)
         batches = [decode(data) for _, data in flush.payloads]
         if abs(arrival_ms - NOW) < DAY:
-            self._count(batches)
+            self._count(payload, batches)
         for letter in flush.dead_letters:
             _check(letter)
         return Outcome(batches, flush.dead_letters, self._signature(before, flush))
@@ -86,16 +96,31 @@ class Walk:
             self.ingest.assigned(topic, self._offset % 2, "")
         self.ingest.committed()
 
-    def _count(self, batches: list[Batch]) -> None:
-        self._batches += [one for one in batches if one.cells or one.deltas]
-        if len(self._batches) >= STAGE_2_EVERY:
-            several, self._batches = self._batches, []
-            self._after += 1
+    def _count(self, payload: Payload, batches: list[Batch]) -> None:
+        self._said += [(payload, one) for one in batches if one.cells or one.deltas]
+        if len(self._said) >= self._several:
+            said, self._said = self._said, []
             try:
-                self._evaluator.apply(several, self._after, self._after)
-            except Exception:  # else every later payload would fail of it
-                self._evaluator.assigned()
+                self._apply([batch for _, batch in said])
+            except Exception:
+                self._blame(said)
                 raise
+
+    def _apply(self, batches: list[Batch]) -> None:
+        self._after += 1
+        try:
+            self._evaluator.apply(batches, self._after, self._after)
+        except Exception:  # else every later payload would fail of it
+            self._evaluator.assigned()
+            raise
+
+    def _blame(self, said: list[tuple[Payload, Batch]]) -> None:
+        """Raise for the payload that stage 2 cannot take by itself, if one is it."""
+        for payload, batch in said:
+            try:
+                self._apply([batch])
+            except Exception as error:
+                raise CountError(payload) from error
 
     def _signature(
         self, before: tuple[dict, dict], flush: object
@@ -113,6 +138,14 @@ def _grown(
     before: dict[tuple[str, str], int], after: dict[tuple[str, str], int]
 ) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(key for key, n in after.items() if n != before.get(key, 0)))
+
+
+class CountError(Exception):
+    """Stage 2 fails of what came of a payload, which may be an earlier one."""
+
+    def __init__(self, payload: Payload) -> None:
+        super().__init__("stage 2 fails of what came of a payload")
+        self.payload = payload
 
 
 class SilentError(Exception):
