@@ -5,6 +5,7 @@ between, they give the same counts.
 """
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 
 import msgspec
 
@@ -42,7 +43,7 @@ def value_of(cell: Cell, stat: Stat) -> float:
         return high
     if stat is Stat.MIN:
         return low
-    if stat is Stat.AVERAGE and count >= 1:
+    if stat is Stat.AVERAGE and count > 0:
         return total / count
     return total
 
@@ -59,9 +60,14 @@ def sentinel_of(cell: Cell, part: Input) -> Outcome | None:
 
 
 def amount_of(cell: Cell, part: Input, period_ms: int) -> int:
-    """How many things a cell counts: a rate times its period, rounded half-even once."""
+    """How many things a cell counts: a rate times its period, rounded half-even once.
+
+    What is no number is absurd, and as much as that.
+    """
     value = cell[2] if part.stat is Stat.SUM else value_of(cell, part.stat)
-    return round(value * period_ms / SECOND) if part.rate else round(value)
+    if part.rate:
+        value = value * period_ms / SECOND
+    return round(value) if isfinite(value) else ABSURD_AMOUNT
 
 
 def threshold(cells: Iterable[Cell], part: Input, limit: float) -> Measured | None:
@@ -130,14 +136,14 @@ def single_amounts(
             total_amount(cells, part, period_ms) if cells else absent for cells in slots
         ]
     values = _single_values(slots, part.stat)
-    amounts: list[int | None]
     if part.rate:
-        amounts = [
-            absent if value is None else round(value * period_ms / SECOND)
-            for value in values
-        ]
-    else:
+        values = [v if v is None else v * period_ms / SECOND for v in values]
+    try:
         amounts = [absent if value is None else round(value) for value in values]
+    except (OverflowError, ValueError):  # one is no number
+        return [
+            total_amount(cells, part, period_ms) if cells else absent for cells in slots
+        ]
     stated = list(filter(None, amounts))
     if stated and not -ABSURD_AMOUNT < min(stated) <= max(stated) < ABSURD_AMOUNT:
         return [

@@ -10,6 +10,9 @@ from math import gcd
 
 import msgspec
 
+WHOLE = 1 << 53
+"""Whole numbers below take fewer bytes as such; above, MessagePack may have none."""
+
 
 class Starts(msgspec.Struct, frozen=True, array_like=True):
     """Moments in order: the first, and each one's distance from the one before.
@@ -181,7 +184,7 @@ def packed_cells(cells: Sequence[Cell]) -> bytes:
 
 
 def _whole(column: Iterable[float]) -> list[float]:
-    return [int(value) if value % 1 == 0 else value for value in column]
+    return [int(v) if abs(v) < WHOLE and v % 1 == 0 else v for v in column]
 
 
 def unpacked_cells(data: bytes) -> list[Cell]:

@@ -159,7 +159,10 @@ CellsMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=4
 TestCells = CellsMachine.TestCase
 
 
-@given(st.dictionaries(starts, st.tuples(*[numbers] * 4), max_size=20))
+large = st.sampled_from([2.0**53, 2.0**64, 9e22, 1e308])
+
+
+@given(st.dictionaries(starts, st.tuples(*[numbers | large] * 4), max_size=20))
 def test_a_page_of_cells_reads_back_as_it_was(held):
     some = [(start, *values) for start, values in sorted(held.items())]
     assert unpacked_cells(packed_cells(some)) == some

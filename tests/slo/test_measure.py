@@ -2,6 +2,7 @@
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from math import inf, nan
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from slo.measure import (
     budgeted,
     ratio,
     sentinel_of,
+    single_amounts,
     threshold,
     total_amount,
     value_of,
@@ -55,8 +57,21 @@ def test_a_statistic_of_a_cell(stat, value):
     assert value_of(gauge(7.0), stat) == 7.0
 
 
-def test_less_than_one_sample_is_none():
-    assert value_of((T0, 1e-305, 7e9, 0.0, 7e9), Stat.AVERAGE) == 7e9
+NO_NUMBERS = {
+    "an average over next to no samples": (T0, 1e-305, 7e9, 0.0, 7e9),
+    "infinity": (T0, 1.0, inf, inf, inf),
+    "not a number": (T0, 1.0, nan, nan, nan),
+}
+
+
+@pytest.mark.parametrize("said", NO_NUMBERS)
+@pytest.mark.parametrize("rate", [False, True])
+def test_what_is_no_number_is_no_amount(said, rate):
+    part = Input(Part.TOTAL, (), stat=Stat.AVERAGE, rate=rate)
+    assert total_amount([NO_NUMBERS[said]], part, MINUTE) is None
+    slots = [[cell(60.0)], [NO_NUMBERS[said]], None]
+    known = 3_600 if rate else 60
+    assert single_amounts(slots, part, MINUTE, 0) == [known, None, 0]
 
 
 @pytest.mark.parametrize(
