@@ -99,6 +99,13 @@ def decode(payload: bytes) -> Batch:
     Raises UnknownSchemaError where the version is not ours, and
     msgspec.DecodeError where the bytes are no batch at all.
     """
+    try:
+        return _decoded(payload)
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error
+
+
+def _decoded(payload: bytes) -> Batch:
     raw = msgspec.msgpack.decode(payload, type=list[msgspec.Raw])
     version = msgspec.msgpack.decode(raw[0], type=int) if raw else None
     if version != SCHEMA_VERSION:
@@ -107,4 +114,8 @@ def decode(payload: bytes) -> Batch:
             " upgrade evaluate before ingest"
         )
     wire = _decoder.decode(payload)
-    return Batch(**{**asdict(wire), "cells": PackedCells(wire.cells)})
+    cells, known = PackedCells(wire.cells), len(wire.routes)
+    numbers = cells.routes() | {delta[0] for delta in wire.deltas}
+    if numbers and not 0 <= min(numbers) <= max(numbers) < known:
+        raise msgspec.DecodeError(f"it names another route than its {known:,}")
+    return Batch(**{**asdict(wire), "cells": cells})

@@ -72,6 +72,12 @@ class PackedCells(Sequence[Cell]):
         if self.columns is None:
             self._cells = _cells(raw)
 
+    def routes(self) -> set[int]:
+        """The least and the greatest number of a route, where there is any cell."""
+        if self.columns is not None:
+            return {int(self.columns.route.min()), int(self.columns.route.max())}
+        return {cell[0] for cell in self._all()}
+
     def __len__(self) -> int:
         return self._size
 

@@ -111,8 +111,19 @@ def test_cells_taken_by_columns_are_facts_as_if_taken_one_by_one(
             one.apply(batch(now, [cells[0]]))
 
 
-def test_a_route_that_a_batch_does_not_have_takes_nothing_with_it(tmp_path):
-    bench = Bench(f"sqlite:///{tmp_path}/store.sqlite")
-    cells = [(99, T0, T0, 1.0, 1.0, 1.0, 1.0)] + [(LAG, *PLAIN[1:])] * FEW
-    with pytest.raises(IndexError):
-        bench.apply(decode(encode(replace(batch(T0, []), cells=cells))))
+@pytest.mark.parametrize("others", [0, FEW])
+@pytest.mark.parametrize("number", [-1, 99])
+def test_a_batch_that_names_a_route_that_it_does_not_have_is_none(number, others):
+    """A number below zero would be another's, counted from the end."""
+    known = [(LAG, *PLAIN[1:])] * others
+    for said in (
+        {"cells": [(number, *PLAIN[1:]), *known]},
+        {"cells": known, "deltas": [(number, T0, 1, 1)]},
+    ):
+        with pytest.raises(msgspec.DecodeError, match="another route"):
+            decode(encode(replace(batch(T0, []), **said)))
+
+
+def test_what_is_nested_too_deeply_is_no_batch():
+    with pytest.raises(msgspec.DecodeError, match="too deeply"):
+        decode(b"\x91" * 50_000)
