@@ -44,7 +44,7 @@ _base64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 
 
 class TooMuchError(Exception):
-    """The bytes hold more than any record may: nothing of them is read."""
+    """The bytes hold more than any record may: nothing more is read."""
 
 
 class _Wrapping(msgspec.Struct):

@@ -30,7 +30,7 @@ from streams.sources import FAMILIES, FORMATS, Intake, sniff
 from streams.table import Table
 from streams.topics import Topics
 
-MAX_FAULTS: Final = 10_000  # in one record: a bomb of them is cheap then
+MAX_FAULTS: Final = 10_000  # unreadable in one record: a bomb of them is cheap then
 MAX_TOPICS: Final = 1_000
 OTHER: Final = "other"  # what topics beyond those are counted as
 
@@ -183,7 +183,7 @@ class Ingest:
             for several in Unwrapper().pieces(value):
                 empty = False
                 self._documents(record, several, name, faults)
-                if faults.reasons.total() > MAX_FAULTS:
+                if sum(faults.reasons[one] for one in UNREADABLE) > MAX_FAULTS:
                     faults.add(Fault(TOO_MUCH, f"over {MAX_FAULTS:,} faults", value))
                     break
         except TooMuchError as error:

@@ -8,6 +8,7 @@ import pytest
 
 from slo.faults import SpecificationError
 from slo.model import (
+    DAY,
     MINUTE,
     SECOND,
 )
@@ -30,6 +31,7 @@ from tests.streams.stage import (
     ROWS,
     Stage,
     datum,
+    lines,
     mysql_row,
     objective,
     payload,
@@ -333,6 +335,17 @@ def test_a_bomb_of_damaged_documents_is_left_early(wrong):
     assert len(seen.of(*LAG)) == 2
     assert len(seen.letters) == 1
     assert MAX_FAULTS < stage.results("cloudwatch")["malformed"] < 2 * MAX_FAULTS
+
+
+def test_refusals_however_many_lose_nothing_of_what_is_good():
+    """A backlog of three days comes in records of ten thousand data that are too old."""
+    old = [datum(at=NOW - 4 * DAY)] * (MAX_FAULTS + 600)
+    good = [datum(at=NOW - number * MINUTE) for number in range(1, 11)]
+    lines_of_both = gzip.compress(lines(*old, *good))
+    stage = Stage().add("cloudwatch", lines_of_both)
+
+    assert len(stage.flush().of(*LAG)) == len(good)
+    assert stage.results("cloudwatch") == {"late": len(old), "ok": len(good)}
 
 
 def test_the_letter_says_where_the_record_was():
