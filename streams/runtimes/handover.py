@@ -49,7 +49,7 @@ Where it did not, leaving it costs reading a fold again; the next one gets twice
 """
 LOOK_S: Final = 1.0
 MOST_LEFT: Final = 5
-"""Each producer that is left behind keeps its threads: after so many the process ends."""
+"""What hangs keeps its producer's threads: where more do at once, the process ends."""
 
 
 class Handover:
@@ -69,7 +69,7 @@ class Handover:
         self._pace = pace
         self._connection = connection
         self._hangs_s = self._patience_s = hangs_s
-        self._left = 0
+        self._left: list[Future[float]] = []  # those that hang, as far as we know
         self._underway: Future[float] | None = None
 
     @property
@@ -105,7 +105,7 @@ class Handover:
         if underway is None:
             return None
         if not self._returns(underway):
-            self._leave()
+            self._leave(underway)
         try:
             seconds = underway.result()
         except KafkaException as error:
@@ -127,11 +127,11 @@ class Handover:
                 return underway.done()
         return True
 
-    def _leave(self) -> NoReturn:
+    def _leave(self, hanging: Future[float]) -> NoReturn:
         """Leave what hangs behind, in its thread: another producer fences it."""
-        self._left += 1
+        self._left = [hanging, *(one for one in self._left if not one.done())]
         self._patience_s *= 2
-        if self._left > MOST_LEFT:
+        if len(self._left) > MOST_LEFT:
             raise WorkerStoppedError(
                 "transactions hang again and again while brokers answer: the process"
                 " ends, and its successor in the slot settles what is open. Start it"

@@ -82,15 +82,20 @@ def stepped(worker, seconds: float, ended) -> float:
     return time.monotonic() - begun
 
 
+def hung(flow, wire, worker, kept):
+    """A worker that works, until the answer to a request is kept back."""
+    flow.more(40)
+    flow.all_of(worker)
+    wire.hold(kept)
+    flow.more(40)
+    stepped(worker, 15, wire.sprung.is_set)
+
+
 @pytest.mark.parametrize("kept", [TXN_OFFSET_COMMIT, END_TXN])
 def test_what_hangs_is_left_behind_and_counts_once(flow, wire, caplog, kept):
     """Its answer is kept back: nothing was committed, or everything was."""
     with flow.stage.running() as worker:
-        flow.more(40)
-        flow.all_of(worker)
-        wire.hold(kept)
-        flow.more(40)
-        stepped(worker, 15, wire.sprung.is_set)
+        hung(flow, wire, worker, kept)
         flow.more(40)
         stepped(worker, 9, lambda: "left behind" in caplog.text)
         flow.all_of(worker)
@@ -113,11 +118,7 @@ def transacting() -> list[threading.Thread]:
 def test_partitions_that_go_while_a_call_hangs_wait_for_its_outcome(flow, wire, caplog):
     """The revocation settles what hangs, so that its successor reads on from it."""
     with flow.stage.running() as worker:
-        flow.more(40)
-        flow.all_of(worker)
-        wire.hold(END_TXN)
-        flow.more(40)
-        stepped(worker, 15, wire.sprung.is_set)
+        hung(flow, wire, worker, END_TXN)
     assert "left behind" in caplog.text
     with flow.stage.running("1") as worker:
         flow.more(40)
@@ -198,6 +199,20 @@ def test_each_that_is_left_gives_the_next_more_time_until_the_process_ends(
     with pytest.raises(WorkerStoppedError, match="again and again"):
         hand.settle()
     assert all(thread.daemon for thread in transacting()), "none keeps a process alive"
+
+
+def test_what_has_returned_is_not_counted_any_more(broker, hanging):
+    """A worker that lives for months may see one now and then."""
+    connection = Connection(broker.bootstrap)
+    hand = Handover(hanging, time.monotonic, connection, hangs_s=0.05)
+    for _ in range(MOST_LEFT + 2):
+        hand.begin([], [], None)
+        with pytest.raises(AbortedError, match="never returned"):
+            hand.settle()
+        hanging.goes_on.set()
+        hand.begin([], [], None)
+        assert hand.settle() is not None
+        hanging.goes_on = threading.Event()
 
 
 def test_a_hang_while_no_broker_answers_is_waited_for(hanging):

@@ -1,6 +1,7 @@
 """Taking turns: nobody who waits is overtaken, and nobody waits longer than told."""
 
-from threading import Event, Thread
+from collections.abc import Callable
+from threading import Thread
 from time import monotonic, sleep
 
 import pytest
@@ -13,20 +14,24 @@ def waiting(turns: Turns) -> bool:
     return turns._gate.locked()
 
 
+def queued(turns: Turns, what: Callable[[], None]) -> Thread:
+    """A thread that waits for the lock, which is held, to do something."""
+    thread = Thread(target=what)
+    thread.start()
+    while not waiting(turns):
+        pass
+    return thread
+
+
 def test_who_gives_it_back_and_asks_again_comes_after_who_waited():
-    turns, told, begun = Turns(), [], Event()
+    turns, told = Turns(), []
 
     def other() -> None:
-        begun.set()
         with turns:
             told.append("who waited")
 
-    thread = Thread(target=other)
     with turns:
-        thread.start()
-        begun.wait(10)
-        while not waiting(turns):
-            pass
+        thread = queued(turns, other)
     for _ in range(100):  # a plain lock would be had anew each time
         with turns.within(10) as held:
             assert held
@@ -53,22 +58,17 @@ def test_who_has_waited_long_enough_goes_on_without_it():
 
 
 def test_who_has_waited_may_stay_as_long():
-    turns, begun, waited = Turns(), Event(), []
+    turns, waited = Turns(), []
 
     def glimpse() -> None:
-        begun.set()
         with turns.within(10):
             since = monotonic()
             while not turns.due:
                 pass
             waited.append(monotonic() - since)
 
-    thread = Thread(target=glimpse)
     with turns:
-        thread.start()
-        begun.wait(10)
-        while not waiting(turns):
-            pass
+        thread = queued(turns, glimpse)
         sleep(0.05)
     thread.join(10)
     assert waited[0] >= 0.05
