@@ -161,19 +161,13 @@ class Judge:
             outcome.might_page,
         )
 
-    def outcome(
-        self, ledger: SeriesLedger, timing: Timing, now_ms: int, *, stale: bool
-    ) -> Outcome:
-        """What `status` decides, at a fraction of its cost.
-
-        `stale`: an input of ours gave no mark.
-        """
-        return self.weigh(ledger, timing, now_ms, stale=stale).outcome
-
     def weigh(
         self, ledger: SeriesLedger, timing: Timing, now_ms: int, *, stale: bool
     ) -> Weighed:
-        """The outcome with what it rests on, for `told`."""
+        """What `status` decides at a fraction of its cost, with what `told` needs.
+
+        `stale`: an input of ours gave no mark.
+        """
         end_ms, slot_ms, found = self._found(ledger, timing, now_ms)
         verdicts, scene = [one.verdict for one in self._quiet], None
         if not self._nothing_bad(found):

@@ -258,7 +258,7 @@ class Evaluator:
     def look(self) -> Iterator[SeriesView]:
         """Every series of the partition as committed; safe from other threads.
 
-        Commits may come between; after one that takes long nothing is told.
+        Commits may come between; after one that takes long the rest is left out.
         """
         left = self._glances[::-1]
         while left:

@@ -112,7 +112,8 @@ class Fleet:
             status = one.judge.status(
                 one.ledger, one.timing, now, "no mark" if stale else ""
             )
-            outcome = one.judge.outcome(one.ledger, one.timing, now, stale=stale)
+            found = one.judge.weigh(one.ledger, one.timing, now, stale=stale)
+            outcome = found.outcome
             assert (outcome.verdict, outcome.tier, outcome.might_page) == (
                 status.verdict,
                 status.tier,
