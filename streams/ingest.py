@@ -6,6 +6,7 @@ embedded, native and replay runs differ only in who calls it.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from slo.plan import Plan
@@ -134,10 +135,10 @@ class Ingest:
         """
         latest = clock_ms + self._horizon.future_ms
         earliest = max(clock_ms - ABOUT_NOW_MS, 1)
-        stamps = slab.arrivals
-        if not stamps or earliest <= min(stamps) <= max(stamps) <= latest:
+        if not slab.values or (earliest <= slab.span[0] and slab.span[1] <= latest):
             return slab
-        slab = slab._replace(arrivals=[a if a > 0 else clock_ms for a in stamps])
+        stamps = [a if a > 0 else clock_ms for a in slab.arrivals]
+        slab = slab._replace(arrivals=stamps, within=None)
         name = self._topics.format_of(slab.topic)
         kept = [earliest <= arrival_ms <= latest for arrival_ms in slab.arrivals]
         for index in (at for at, holds in enumerate(kept) if not holds):
@@ -291,7 +292,8 @@ def _readable(slab: Slab) -> Slab:
 
     They are unwrapped like everything else that is not one plain document.
     """
-    if all(map(bytes.isascii, filter(None, slab.values))):
-        return slab
+    with suppress(TypeError):  # a tombstone is among them
+        if all(map(bytes.isascii, slab.values)):  # type: ignore[arg-type]
+            return slab
     values = [v if v is None or is_text(v) else NO_DOCUMENT for v in slab.values]
     return slab._replace(values=values)

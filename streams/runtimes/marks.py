@@ -123,7 +123,7 @@ class Positions:
 
 def _read(held: _Input, slab: Slab, clock_ms: int) -> None:
     held.position = slab.offsets[-1] + 1
-    newest, limit = max(slab.arrivals), clock_ms + AHEAD_MS
+    (_, newest), limit = slab.span, clock_ms + AHEAD_MS
     if newest > limit:
         newest = max((at for at in slab.arrivals if at <= limit), default=-1)
     if newest > (-1 if held.newest_ms is None else held.newest_ms):

@@ -149,8 +149,9 @@ class CloudWatch:
         """
         places, data = self._decoded(slab, piece, outcomes)
         arrivals = slab.arrivals[piece.start : piece.stop]
-        earliest = max(arrivals) - self._intake.horizon.past_ms
-        latest = min(arrivals) + self._intake.horizon.future_ms
+        first_ms, last_ms = slab.span
+        earliest = last_ms - self._intake.horizon.past_ms
+        latest = first_ms + self._intake.horizon.future_ms
         if len(data) < len(arrivals):
             arrivals = [slab.arrivals[index] for index in places]
         lines_of, plain = self._lines.get, list[Stated]()
