@@ -93,8 +93,11 @@ class Watch:
         for cluster, states in by_cluster.items():
             for state in states:
                 state.fresh = self._fresh[cluster]
-        self._moments = {}
-        self._screened = None
+        self._moments, self._screened = {}, None
+        states = [state for several in by_cluster.values() for state in several]
+        if len(states) > self._few and all(s.ledger.first is None for s in states):
+            # To take data in as it comes costs less than to look for it afterwards.
+            self._screened = Screened(by_cluster, self._judges)
 
     def evaluate(self, moments: Mapping[str, Moment], told: Told) -> None:
         """Judge the series of some clusters, each at a moment of its now."""

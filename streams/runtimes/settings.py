@@ -24,8 +24,8 @@ class IngestSettings(msgspec.Struct, frozen=True):
     """How a stage 1 worker runs.
 
     `slot` is stable over restarts and unique among the workers: its successor ends
-    what a killed worker left open. A fold is handed over after `flush_ms`; marks
-    alone, and the folds of a catch-up, after `idle_ms`.
+    what a killed worker left open. A fold is handed over after `flush_ms`, marks
+    alone after `idle_ms`, and the folds of a catch-up after `behind_ms`.
     """
 
     connection: Connection
@@ -35,6 +35,7 @@ class IngestSettings(msgspec.Struct, frozen=True):
     dead_letters: str = DEAD_LETTER_TOPIC
     flush_ms: int = 100
     idle_ms: int = 250
+    behind_ms: int = 500
 
 
 class EvaluateSettings(msgspec.Struct, frozen=True):

@@ -149,9 +149,8 @@ class CloudWatch:
         """
         places, data = self._decoded(slab, piece, outcomes)
         arrivals = slab.arrivals[piece.start : piece.stop]
-        first_ms, last_ms = slab.span
-        earliest = last_ms - self._intake.horizon.past_ms
-        latest = first_ms + self._intake.horizon.future_ms
+        earliest = slab.span[1] - self._intake.horizon.past_ms
+        latest = slab.span[0] + self._intake.horizon.future_ms
         if len(data) < len(arrivals):
             arrivals = [slab.arrivals[index] for index in places]
         lines_of, plain = self._lines.get, list[Stated]()
