@@ -92,14 +92,14 @@ def keep(
 ) -> None:
     """Write sections (title, figures by name) into a file, beside those it has.
 
-    `about` says when and on what they were measured.
+    What a title says before its colon names the section, and the rest how it was
+    measured. `about` says when and on what.
     """
     kept = _sections(where.read_text() if where.is_file() else "")
     for title, figures in measured.values():
-        made = ["", f"{about}.", "", *table(figures), ""]
-        kept[title] = "\n".join(made)
-    parts = [f"\n## {title}\n{text}" for title, text in kept.items()]
-    where.write_text(HEAD + "".join(parts))
+        made = [f"\n## {title}", "", f"{about}.", "", *table(figures), ""]
+        kept[_name(title)] = "\n".join(made)
+    where.write_text(HEAD + "".join(kept.values()))
 
 
 def moment() -> str:
@@ -109,5 +109,9 @@ def moment() -> str:
 
 
 def _sections(text: str) -> dict[str, str]:
-    parts = text.split("\n## ")[1:]
-    return {p.partition("\n")[0]: p.partition("\n")[2].rstrip() + "\n" for p in parts}
+    parts = [part.rstrip() for part in text.split("\n## ")[1:]]
+    return {_name(part.partition("\n")[0]): f"\n## {part}\n" for part in parts}
+
+
+def _name(title: str) -> str:
+    return title.partition(":")[0]

@@ -23,6 +23,15 @@ def test_a_run_replaces_the_sections_that_it_measured_and_no_others(tmp_path):
     assert rate in text
 
 
+def test_another_number_of_runs_takes_the_place_of_the_last(tmp_path):
+    where = tmp_path / "RESULTS.md"
+    for runs, day in ((3, "Mon"), (7, "Tue")):
+        keep({"rates": (f"Rates: medians of {runs} runs", [RATE])}, day, where)
+    text = where.read_text()
+    assert text.count("\n## ") == text.count("## Rates: medians of 7 runs") == 1
+    assert "Mon." not in text
+
+
 def test_the_same_figures_give_the_same_file(tmp_path):
     where = tmp_path / "RESULTS.md"
     found = {"rates": ("Rates", [RATE]), "latency": ("Latency", [LATENCY])}
