@@ -48,7 +48,7 @@ class Cell(NamedTuple):
 
     metric: str
     start_ms: int
-    stats: tuple[float, float, float, float]
+    stats: tuple[float, ...]
     scale: float | None
     who: frozenset[str]
 
@@ -139,13 +139,10 @@ def _cloudwatch(value: dict[str, Any], arrival_ms: int) -> Iterator[Statement]:
         return
     at_ms = _whole(value.get("timestamp"))
     numbers = [_number(stats.get(name)) for name in ("count", "sum", "min", "max")]
-    scale = _scale(texts[2])
-    if at_ms is None or None in numbers or scale is False or not numbers[0]:
+    known, scale = tuple(one for one in numbers if one is not None), _scale(texts[2])
+    if at_ms is None or len(known) < len(numbers) or scale is False or known[0] < 1:
         return
-    if numbers[0] < 0:
-        return
-    who = names_in(dimensions)
-    yield Cell(texts[1], at_ms, tuple(numbers), scale, who)  # type: ignore[arg-type]
+    yield Cell(texts[1], at_ms, known, scale, names_in(dimensions))
 
 
 def _scale(unit: str) -> float | bool | None:
