@@ -35,7 +35,7 @@ _token = re.compile(rb'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|[{}\[\]"]')
 _space = re.compile(rb"[\s,]*")
 _blanks = re.compile(rb"[^\S\n]*")
 _scalar = re.compile(rb"[^\s,\[\]{}]*")
-_not_finite = re.compile(rb"(?<=[\[:,\s])(-?)(?:NaN|Infinity)(?=\s*[,\]}])")
+_not_finite = re.compile(rb"(?<=[\[:,\s])(?:NaN|(-?)Infinity)(?=\s*[,\]}])")
 
 
 class Document(NamedTuple):

@@ -160,6 +160,12 @@ def test_nan_and_infinity_stand_in_as_a_value_beyond_every_bound():
     ]
 
 
+@pytest.mark.parametrize("word", [b"-NaN", b"+Infinity", b"nan", b"Inf", b"--Infinity"])
+def test_what_no_encoder_writes_is_no_number(word):
+    good, faults = opened(b'{"v":%s}' % word)
+    assert (good, len(faults)) == ([], 1)
+
+
 def test_whole_gzip_members_are_read_and_the_damaged_one_is_not():
     damaged = bytearray(gzip.compress(text(B)))
     damaged[-6] ^= 0xFF  # its checksum
