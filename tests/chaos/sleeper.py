@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 
@@ -66,7 +67,8 @@ class Sleeper:
             by_others = "others had resolved"
         except TimeoutError:
             by_others = "nobody had resolved"
-        os.kill(self.pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # the run has failed, and ended it
+            os.kill(self.pid, signal.SIGCONT)
         self.woke_at_ms = clock()
         slept_s = (self.woke_at_ms - self.slept_at_ms) / 1_000
         self.pid = 0
