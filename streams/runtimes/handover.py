@@ -31,7 +31,7 @@ from threading import Thread
 from typing import Any, Final, NoReturn
 
 import msgspec
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Offset
 
 from streams.ingest import Flush, Ingest
@@ -174,6 +174,25 @@ def with_notes(positions: Positions, ingest: Ingest) -> list[Offset]:
             raise RefusedError(place, str(error)) from error
         found.append(Offset(*place, positions.next(place), note))
     return found
+
+
+def group_of(consumer: Consumer) -> Any:
+    """Under which generation a consumer's offsets go out.
+
+    Raises AbortedError where it is in no group any more: others read on, from what is
+    committed.
+    """
+    try:
+        return consumer.consumer_group_metadata()
+    except RuntimeError as error:
+        raise AbortedError(str(error)) from error
+
+
+def standing(
+    positions: Positions, ingest: Ingest, consumer: Consumer
+) -> tuple[list[Offset], Any]:
+    """What `with_notes` and `group_of` say."""
+    return with_notes(positions, ingest), group_of(consumer)
 
 
 def outbound(flush: Flush, own: IngestSettings) -> list[Outbound]:

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from streams.ingest import Ingest
 from streams.kafka import consumer_settings, log, producer_settings
 from streams.positions import MarksError
-from streams.runtimes.handover import Handover, RefusedError, outbound, with_notes
+from streams.runtimes.handover import Handover, RefusedError, outbound, standing
 from streams.runtimes.inputs import Inputs
 from streams.runtimes.marks import Positions, Watermarks
 from streams.runtimes.offsets import Start, starts
@@ -188,17 +188,17 @@ class IngestWorker:
         """Let the fold's transaction begin.
 
         1. Wait for the one before it: the fold grows no further.
-        2. Take the offset of every held partition, with the CDC marks as they stand.
+        2. Take the offset of every held partition, with the CDC marks as they stand,
+           and the group's generation of this moment.
         3. Take the batches and dead letters of the fold, with marks and inputs.
-        4. Begin, under the group's generation of this moment.
+        4. Begin.
         """
         self._settle()
         self._flushed_at, clock_ms = time.monotonic(), self._clock()
-        offsets = with_notes(self._positions, self._ingest)
+        offsets, group = standing(self._positions, self._ingest, self._consumer)
         flush = self._ingest.flush(
             self._positions.marks(clock_ms), self._inputs.known(), clock_ms
         )
-        group = self._consumer.consumer_group_metadata()
         self._handover.begin(outbound(flush, self._settings), offsets, group)
         self._unflushed = 0
 
