@@ -32,6 +32,7 @@ from streams.store import Store
 from streams.topics import topics_of
 from tests.fleet import CDC_EVENTS, CLUSTER, FRESH_SLO, ROWS_SLO
 from tests.real.rows import Row, rows
+from tests.real.servers.kafka import QUIET
 from tests.real.walk import until
 
 CLUSTERS = 6
@@ -178,7 +179,7 @@ class Fleet:
     """What the connectors of a stem's clusters write."""
 
     def __init__(self, bootstrap: str, stem: str) -> None:
-        self._producer = Producer({"bootstrap.servers": bootstrap})
+        self._producer = Producer({"bootstrap.servers": bootstrap, **QUIET})
         self._stem = stem
         start_ms = clock() - 900_000
         self._streams = [rows(start_ms, partitions=1) for _ in range(CLUSTERS)]

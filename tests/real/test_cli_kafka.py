@@ -15,6 +15,7 @@ from confluent_kafka import Producer, TopicPartition
 
 from dbslo.demo import fleet, wire
 from slo.model import MINUTE
+from tests.real.servers.kafka import QUIET
 
 pytestmark = pytest.mark.real
 
@@ -37,7 +38,7 @@ class Programs:
             "DBSLO_PARTITIONS": "2",
         }
         self.folder = folder
-        self.producer = Producer({"bootstrap.servers": bootstrap})
+        self.producer = Producer({"bootstrap.servers": bootstrap, **QUIET})
 
     @contextmanager
     def worker(self, *args: str) -> Iterator[subprocess.Popen]:

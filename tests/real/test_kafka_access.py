@@ -27,6 +27,7 @@ from streams.topics import topics_of
 from tests.conftest import _real
 from tests.fleet import PLAN
 from tests.real.servers.guarded import PASSWORD, GuardedKafka, unsecured
+from tests.real.servers.kafka import QUIET
 from tests.real.walk import until
 
 pytestmark = pytest.mark.real
@@ -66,7 +67,7 @@ class Engine:
     def __init__(self, broker: GuardedKafka, folder) -> None:
         self.topic = broker.topic("observations")
         self.store = Store(f"sqlite:///{folder}/store.db")
-        self._producer = Producer({"bootstrap.servers": broker.bootstrap})
+        self._producer = Producer({"bootstrap.servers": broker.bootstrap, **QUIET})
         self._topics = topics_of(PLAN.inventory, {})
 
     def batch(self) -> int:

@@ -22,6 +22,7 @@ from streams.store import Store, WrongTopicError
 from streams.store.postgresql import Limits
 from tests.fleet import PLAN
 from tests.real.forwarder import Forwarder
+from tests.real.servers.kafka import QUIET
 from tests.real.walk import until
 from tests.streams.bench import LAG, T0, TOPICS, batch, cell
 from tests.streams.flaky import Flaky
@@ -47,7 +48,11 @@ class Stage2:
         self.url = url or f"sqlite:///{tmp_path}/store.db"
         self.store = Store(self.url, limits=SHORT)
         self.made = RUNTIMES[runtime]
-        own = {"bootstrap.servers": kafka.bootstrap, "transactional.id": self.topic}
+        own = {
+            "bootstrap.servers": kafka.bootstrap,
+            **QUIET,
+            "transactional.id": self.topic,
+        }
         self.producer = Producer(own)
         self.producer.init_transactions(30)
 

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from streams.kafka import WorkerStoppedError
 from streams.runtimes.ingest import IngestWorker
 from tests.real.rows import rows
+from tests.real.servers.kafka import QUIET
 from tests.real.stage1 import Stage1, now, some
 from tests.real.walk import PARTITIONS, until
 
@@ -74,7 +75,11 @@ def test_every_output_partition_hears_of_every_input(stage):
 
 def test_an_open_transaction_upstream_is_no_silence(stage):
     row = some(1)[0]
-    own = {"bootstrap.servers": stage.kafka.bootstrap, "transactional.id": stage.group}
+    own = {
+        "bootstrap.servers": stage.kafka.bootstrap,
+        **QUIET,
+        "transactional.id": stage.group,
+    }
     upstream = Producer(own)
     upstream.init_transactions(30)
     stage.walk.send([row])

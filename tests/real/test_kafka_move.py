@@ -16,6 +16,7 @@ from streams.runtimes.survey import left, members
 from streams.store import PlacementError
 from streams.store.moving import STEPS
 from tests.real.moved import CLUSTERS, Engine, Fleet
+from tests.real.servers.kafka import QUIET
 from tests.real.walk import ROOT, until
 
 pytestmark = pytest.mark.real
@@ -217,7 +218,7 @@ def test_what_an_ingest_of_before_wrote_while_a_move_was_under_way_is_not_lost_s
     )
     stream = f"{mine.stem}-{cluster.removeprefix('c')}"
     route = Route(f"cdc:{stream}", "cdc:event", "", 10_000)
-    producer = Producer({"bootstrap.servers": mine.kafka.connection.bootstrap})
+    producer = Producer({"bootstrap.servers": mine.kafka.connection.bootstrap, **QUIET})
     batch = encode(Batch(1, "0", 0, [], {}, [route], [], []))
     producer.produce(mine.kafka.observations, batch, partition=before)
     assert producer.flush(20) == 0

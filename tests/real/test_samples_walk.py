@@ -39,7 +39,7 @@ from streams.topics import topics_of
 from tests.ground.cache import Missing
 from tests.real import bruteforce
 from tests.real.bruteforce import Count, Record, unfold
-from tests.real.servers.kafka import Kafka
+from tests.real.servers.kafka import QUIET, Kafka
 from tests.real.walk import until
 
 pytestmark = pytest.mark.real
@@ -497,7 +497,7 @@ class SamplesWalk:
         made.sort(key=lambda one: one.arrival)
         for topic in {one.topic for one in made} - set(self.shared.values()):
             self.kafka.create(topic)
-        producer = Producer({"bootstrap.servers": self.kafka.bootstrap})
+        producer = Producer({"bootstrap.servers": self.kafka.bootstrap, **QUIET})
         written: Counter[tuple[str, int]] = Counter()
         records = []
         for number, one in enumerate(made):

@@ -26,7 +26,7 @@ from streams.store import Store
 from streams.topics import topics_of
 from tests.fleet import CDC_EVENTS, CLUSTER, FRESH_SLO, ROWS_SLO
 from tests.real.rows import Row
-from tests.real.servers.kafka import Kafka
+from tests.real.servers.kafka import QUIET, Kafka
 from tests.real.servers.process import Process
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ class Walk:
         self.topics = topics_of(self.plan.inventory, {})
         self.url = url or f"sqlite:///{folder}/store.db"
         self.store = Store(self.url)
-        self._producer = Producer({"bootstrap.servers": kafka.bootstrap})
+        self._producer = Producer({"bootstrap.servers": kafka.bootstrap, **QUIET})
         self.admin = kafka.admin()
         self._started = 0
 
