@@ -52,11 +52,18 @@ class Connection(msgspec.Struct, frozen=True):
         """The settings of one client; `options` win over `own` (underscores: dots).
 
         librdkafka's own lines are left out unless `log_level` is among the options:
-        we say what they mean, once.
+        we say what they mean, once. `metadata.recovery.strategy`: a client that begins
+        anew when all brokers are away forgets the coordinator that a transaction waits
+        for, whose call never returns; and a group's, for as long as a record of that
+        broker is in anybody's hands.
         """
         named = {name.replace("_", "."): value for name, value in own.items()}
-        quiet = {"bootstrap.servers": self.bootstrap, "log_level": 2}
-        found = {**quiet, **named, **self.options}
+        common = {
+            "bootstrap.servers": self.bootstrap,
+            "log_level": 2,
+            "metadata.recovery.strategy": "none",
+        }
+        found = {**common, **named, **self.options}
         if self.tokens is not None:
             found["oauth_cb"] = _signing_in(self.tokens)
         return found
@@ -107,14 +114,11 @@ def producer_settings(connection: Connection, transactional_id: str) -> Settings
     """The settings of stage 1's producer.
 
     Uncompressed: aiokafka reads nothing but gzip without an extra, and a batch is
-    dense already. `metadata.recovery.strategy`: a client that begins anew when all
-    brokers are away forgets the coordinator that a transaction waits for, and the call
-    never returns.
+    dense already.
     """
     return connection.settings(
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
-        metadata_recovery_strategy="none",
         reconnect_backoff_max_ms=1 * SECOND,
         linger_ms=0,
         compression_type="none",
