@@ -62,6 +62,7 @@ class Connection(msgspec.Struct, frozen=True):
             "bootstrap.servers": self.bootstrap,
             "log_level": 2,
             "metadata.recovery.strategy": "none",
+            "reconnect.backoff.max.ms": 1 * SECOND,
         }
         found = {**common, **named, **self.options}
         if self.tokens is not None:
@@ -119,7 +120,6 @@ def producer_settings(connection: Connection, transactional_id: str) -> Settings
     return connection.settings(
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
-        reconnect_backoff_max_ms=1 * SECOND,
         linger_ms=0,
         compression_type="none",
     )
