@@ -22,6 +22,7 @@ SERIES = ", ".join(SERIES_LABELS)
 def decimal(value: Fraction) -> str:
     """A number as exact decimals, or the nearest float where they have no end."""
     with localcontext(prec=40) as context:
+        context.clear_flags()  # it begins with those of whoever calculated before
         exact = Decimal(value.numerator) / Decimal(value.denominator)
         if context.flags[Inexact]:
             return repr(float(value))
