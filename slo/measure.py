@@ -5,7 +5,7 @@ between, they give the same counts.
 """
 
 from collections.abc import Iterable, Sequence
-from math import isfinite
+from contextlib import suppress
 
 import msgspec
 
@@ -62,12 +62,10 @@ def sentinel_of(cell: Cell, part: Input) -> Outcome | None:
 def amount_of(cell: Cell, part: Input, period_ms: int) -> int:
     """How many things a cell counts: a rate times its period, rounded half-even once.
 
-    What is no number is absurd, and as much as that.
+    Raises OverflowError or ValueError where that is no number.
     """
     value = cell[2] if part.stat is Stat.SUM else value_of(cell, part.stat)
-    if part.rate:
-        value = value * period_ms / SECOND
-    return round(value) if isfinite(value) else ABSURD_AMOUNT
+    return round(value * period_ms / SECOND) if part.rate else round(value)
 
 
 def threshold(cells: Iterable[Cell], part: Input, limit: float) -> Measured | None:
@@ -86,14 +84,17 @@ def total_amount(cells: Sequence[Cell], part: Input, period_ms: int) -> int | No
     """The sum over cells of one period.
 
     None where a statement is a sentinel, for nobody knows what it stands for, and
-    where the sum is absurd.
+    where one is no number or the sum is absurd.
     """
     if part.sentinels and any(sentinel_of(cell, part) for cell in cells):
         return None
-    if len(cells) == 1:
-        amount = amount_of(cells[0], part, period_ms)
-    else:
-        amount = sum([amount_of(cell, part, period_ms) for cell in cells])
+    try:
+        if len(cells) == 1:
+            amount = amount_of(cells[0], part, period_ms)
+        else:
+            amount = sum([amount_of(cell, part, period_ms) for cell in cells])
+    except (OverflowError, ValueError):
+        return None
     return amount if -ABSURD_AMOUNT < amount < ABSURD_AMOUNT else None
 
 
@@ -127,20 +128,29 @@ def singles_within(
     return [None if value is None else value <= limit for value in values]
 
 
+def _rounded(
+    values: list[float | None], part: Input, period_ms: int, absent: int | None
+) -> list[int | None]:
+    """`amount_of` each value."""
+    if part.rate:
+        return [
+            absent if value is None else round(value * period_ms / SECOND)
+            for value in values
+        ]
+    return [absent if value is None else round(value) for value in values]
+
+
 def single_amounts(
     slots: Sequence[Single], part: Input, period_ms: int, absent: int | None
 ) -> list[int | None]:
     """`total_amount` of each slot's cell, `absent` where there is none."""
-    if part.sentinels:
-        return [
-            total_amount(cells, part, period_ms) if cells else absent for cells in slots
-        ]
-    values = _single_values(slots, part.stat)
-    if part.rate:
-        values = [v if v is None else v * period_ms / SECOND for v in values]
-    try:
-        amounts = [absent if value is None else round(value) for value in values]
-    except (OverflowError, ValueError):  # one is no number
+    amounts: list[int | None] | None = None
+    if not part.sentinels:
+        with suppress(OverflowError, ValueError):  # one is no number
+            amounts = _rounded(
+                _single_values(slots, part.stat), part, period_ms, absent
+            )
+    if amounts is None:
         return [
             total_amount(cells, part, period_ms) if cells else absent for cells in slots
         ]

@@ -69,6 +69,7 @@ NO_NUMBERS = {
 def test_what_is_no_number_is_no_amount(said, rate):
     part = Input(Part.TOTAL, (), stat=Stat.AVERAGE, rate=rate)
     assert total_amount([NO_NUMBERS[said]], part, MINUTE) is None
+    assert total_amount([NO_NUMBERS[said], cell(-60.0)], part, MINUTE) is None
     slots = [[cell(60.0)], [NO_NUMBERS[said]], None]
     known = 3_600 if rate else 60
     assert single_amounts(slots, part, MINUTE, 0) == [known, None, 0]
