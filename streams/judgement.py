@@ -126,8 +126,8 @@ class Bounds(msgspec.Struct, frozen=True):
 
     @property
     def plain(self) -> bool:
-        """Whether what lies inside holds: no sentinel does, and no average is lower."""
-        return self.low <= 0 and not any(
+        """Whether a sum inside always holds: so does its average, and no sentinel is."""
+        return -MAX_SUM <= self.low <= 0 <= self.high <= MAX_SUM and not any(
             self.low <= value <= self.high for value in self.sentinels
         )
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from slo.model import DAY, MINUTE, SECOND
+from slo.model import DAY, MINUTE, SECOND, Stat
+from streams.judgement import Bounds
 from tests.streams.stage import NOW, Stage, datum, lines
 
 LAG = ("instance:orders-a", "cloudwatch:AuroraReplicaLag")
@@ -356,3 +357,19 @@ def test_a_count_of_samples_that_cannot_be_is_refused(metric, said):
 
     assert stage.flush().cells == {}
     assert dict(stage.ingest.refused) == {("cloudwatch", reason): 1}
+
+
+BEYOND_SUMS = {
+    "nothing below 0": (0.0, 1e15, True),
+    "either side of 0": (-5.0, 5.0, True),
+    "nothing near 0, where an average may be": (5.0, 10.0, False),
+    "nothing above 0": (-10.0, -5.0, False),
+    "more than anything adds up to": (0.0, 1e22, False),
+}
+
+
+@pytest.mark.parametrize("said", BEYOND_SUMS)
+def test_bounds_that_do_not_hold_by_the_sum_alone_are_looked_at_with_care(said):
+    low, high, plain = BEYOND_SUMS[said]
+    assert Bounds(low, high, frozenset(), Stat.AVERAGE).plain is plain
+    assert not Bounds(-5.0, 5.0, frozenset({-1.0}), Stat.AVERAGE).plain
