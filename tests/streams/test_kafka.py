@@ -35,6 +35,15 @@ def test_no_consumer_of_ours_jumps_over_what_expired_or_reads_what_was_aborted()
     assert found["enable.auto.commit"] is False
 
 
+def test_no_client_of_ours_begins_anew_and_each_comes_back_within_a_second():
+    """One that began anew held no coordinator while a record of the old broker lived."""
+    plain = Connection("a:9092")
+    clients = [plain.settings(), consumer_settings(plain, "g")]
+    for settings in (*clients, producer_settings(plain, "t")):
+        assert settings["metadata.recovery.strategy"] == "none"
+        assert settings["reconnect.backoff.max.ms"] == 1_000
+
+
 def test_an_answer_that_may_change_is_asked_for_again():
     answers = iter([KafkaError.LEADER_NOT_AVAILABLE, KafkaError._TIMED_OUT])
 
