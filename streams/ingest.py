@@ -7,7 +7,7 @@ embedded, native and replay runs differ only in who calls it.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from slo.plan import Plan
 from streams.batch import Batch, Mark, decode
@@ -293,7 +293,7 @@ def _readable(slab: Slab) -> Slab:
     They are unwrapped like everything else that is not one plain document.
     """
     with suppress(TypeError):  # a tombstone is among them
-        if all(map(bytes.isascii, slab.values)):  # type: ignore[arg-type]
+        if all(map(bytes.isascii, cast("list[bytes]", slab.values))):
             return slab
     values = [v if v is None or is_text(v) else NO_DOCUMENT for v in slab.values]
     return slab._replace(values=values)

@@ -191,7 +191,10 @@ def group_of(consumer: Consumer) -> Any:
 def standing(
     positions: Positions, ingest: Ingest, consumer: Consumer
 ) -> tuple[list[Offset], Any]:
-    """What `with_notes` and `group_of` say."""
+    """How far a fold was read, with its notes, and as which member of the group.
+
+    Raises RefusedError for a partition, or AbortedError.
+    """
     return with_notes(positions, ingest), group_of(consumer)
 
 

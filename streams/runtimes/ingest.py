@@ -149,9 +149,9 @@ class IngestWorker:
 
     def _due_in(self) -> float:
         """Seconds until the fold, or the marks alone, are to be handed over."""
-        own, far = self._settings, sum(self.lag.values()) >= FAR_BEHIND
-        folds_ms = own.behind_ms if far else own.flush_ms
-        due_ms = folds_ms if self._unflushed else own.idle_ms
+        own, waits = self._settings, self._unflushed
+        far = waits and sum(self.lag.values()) >= FAR_BEHIND
+        due_ms = own.behind_ms if far else own.flush_ms if waits else own.idle_ms
         return self._flushed_at + due_ms / 1000 - time.monotonic()
 
     def _keep_up(self) -> None:
