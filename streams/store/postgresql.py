@@ -1,12 +1,15 @@
 """Connections to PostgreSQL that never hang: every wait on either side has an end."""
 
+import logging
 import time
 from collections.abc import Generator
 from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from slo.model import SECOND
 
@@ -36,6 +39,24 @@ RESTS_S: Final = 300
 
 CLIENT_CHECKED: Final = 140_000
 """From this version on a server notices during a statement that its client is gone."""
+
+OURS: Final = "dbslo"
+"""What our sessions are called in `pg_stat_activity`; a URL may say it otherwise."""
+
+END_STALLED: Final = text(
+    """
+    SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user
+      AND application_name = current_setting('application_name')
+      AND state = 'active' AND wait_event = 'ClientRead'
+      AND state_change < clock_timestamp() - :idle_ms * interval '1 millisecond'
+    """
+)
+"""Amid statements that were sent together the server takes a client that stands still
+for active, waits for the rest, and holds its locks: `idle_in_transaction` is no limit
+there, and only the waiting can tell."""
+
+log = logging.getLogger("dbslo.store")
 
 Result = TypeVar("Result")
 
@@ -78,10 +99,12 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 def bound(engine: Engine, limits: Limits) -> None:
     """Let an engine make bounded connections; what its URL says itself, holds."""
-    own = {key: value for key, value in engine.url.query.items() if key in _tcp(limits)}
+    own = {
+        key: value for key, value in engine.url.query.items() if key in _ours(limits)
+    }
 
     def connect(_dialect: Any, _record: Any, args: Any, given: Any) -> Any:
-        made = BoundedConnection.connect(*args, **{**_tcp(limits), **given, **own})
+        made = BoundedConnection.connect(*args, **{**_ours(limits), **given, **own})
         made.answer_s = limits.answer_ms / SECOND
         return made
 
@@ -89,8 +112,25 @@ def bound(engine: Engine, limits: Limits) -> None:
         connection.execute(_session(connection.info.server_version, limits))
         connection.commit()
 
+    def failed(context: Any) -> None:
+        if isinstance(context.original_exception, LockNotAvailable):
+            _end_stalled(engine, limits)
+
+    event.listen(engine, "handle_error", failed)
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", prepare)
+
+
+def _end_stalled(engine: Engine, limits: Limits) -> None:
+    """Who waited for a lock in vain ends the sessions of ours that stand still."""
+    try:
+        with engine.begin() as connection:
+            ended = connection.execute(END_STALLED, {"idle_ms": limits.idle_ms}).all()
+    except SQLAlchemyError as error:  # that a lock was not had is told all the same
+        log.warning("sessions that stand still were not looked for: %s", error)
+        return
+    for pid, _ in ended:
+        log.warning("backend %d stood still amid its statements: it is ended", pid)
 
 
 def unhurried(connection: Connection) -> None:
@@ -100,9 +140,10 @@ def unhurried(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL {setting} = '{RESTS_S}s'"))
 
 
-def _tcp(limits: Limits) -> dict[str, Any]:
-    """For our side's kernel: a peer that is gone is noticed, sending or waiting."""
+def _ours(limits: Limits) -> dict[str, Any]:
+    """Who we are, and for our side's kernel: a peer that is gone is noticed."""
     return {
+        "application_name": OURS,
         "connect_timeout": max(limits.connect_ms // SECOND, 1),
         "keepalives": 1,
         "keepalives_idle": max(limits.answer_ms // SECOND // 2, 1),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import Connection, text
@@ -37,14 +38,24 @@ mine = store.take(0)
 try:
     with store.writing() as connection:
         fence(connection, mine, Change(99, 0))
-        print("held", flush=True)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        STAND_STILL
 except UNAVAILABLE as error:
     print("woken:", type(error).__name__, flush=True)
 try:
     store.commit(mine, Change(99, 0))
 except FencedError:
     print("fenced", flush=True)
+"""
+
+STOP = 'print("held", flush=True); os.kill(os.getpid(), signal.SIGSTOP)'
+AMID = f"""
+        raw = connection.connection.driver_connection
+        with raw.pipeline():
+            raw.execute("UPDATE progress SET saved_ms = 1")
+            raw.pgconn.send_flush_request()
+            raw.pgconn.flush()
+            {STOP}
+            raw.execute("UPDATE progress SET saved_ms = 2")
 """
 
 
@@ -69,22 +80,43 @@ def soon() -> Iterator[None]:
     assert time.monotonic() - begun < SOON_S
 
 
-def test_a_stopped_worker_frees_the_fence_and_wakes_as_nobody(url, tmp_path):
+def taken(store: Store) -> Progress:
+    """As a worker takes a partition: it asks again."""
+    try:
+        return store.take(0)
+    except UNAVAILABLE:
+        return store.take(0)
+
+
+@pytest.mark.parametrize(
+    "stands_still",
+    [
+        pytest.param(STOP, id="between two statements the server itself ends it"),
+        pytest.param(AMID.strip(), id="amid several sent together who waits ends it"),
+    ],
+)
+def test_a_stopped_worker_frees_the_fence_and_wakes_as_nobody(
+    url, tmp_path, stands_still
+):
     Store(url).close()
-    command = [sys.executable, "-c", HOLDER, url]
+    holder = HOLDER.replace("STAND_STILL", stands_still)
+    command = [sys.executable, "-c", holder, url]
     log = tmp_path / "holder.log"
     sleeper = Process(command, log, env={"PYTHONPATH": str(ROOT)})
     try:
         until("it holds the fence", lambda: "held" in log.read_text(), 20)
         with opened(url) as store, soon():
-            mine = store.take(0)
+            mine = taken(store)
             store.commit(mine, Change(5, 0))
         os.kill(sleeper.pid, signal.SIGCONT)
         until("it has ended", lambda: not sleeper.alive, 20)
     finally:
         sleeper.kill()
-    said = log.read_text().split("\n")[1:3]
-    assert (said[0].partition(":")[0], said[1]) == ("woken", "fenced")
+    words = [line.partition(":")[0] for line in log.read_text().splitlines()]
+    assert [word for word in words if word in ("woken", "fenced")] == [
+        "woken",
+        "fenced",
+    ]
     with opened(url) as store:
         assert store.progress(0).next == 5
 
@@ -186,14 +218,17 @@ def test_a_session_is_told_its_limits(url, setting, wanted):
     store.close()
     assert found.replace("000ms", "s") == wanted
     assert (ours["tcp_user_timeout"], ours["connect_timeout"]) == ("20000", "5")
+    assert ours["application_name"] == "dbslo"
 
 
 def test_a_url_may_say_it_otherwise(url):
-    store = Store(f"{url}?connect_timeout=3&tcp_user_timeout=9000")
+    said = {"connect_timeout": "3", "tcp_user_timeout": "9000"}
+    said["application_name"] = "slo-eu"
+    store = Store(f"{url}?{urlencode(said)}")
     with store.reading() as connection:
         ours = connection.connection.driver_connection.info.get_parameters()
     store.close()
-    assert (ours["tcp_user_timeout"], ours["connect_timeout"]) == ("9000", "3")
+    assert {name: ours[name] for name in said} == said
 
 
 def test_who_reads_history_may_rest_between_two_tables(url):
