@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from streams.ingest import Ingest
 from streams.kafka import consumer_settings, log, producer_settings
 from streams.positions import MarksError
+from streams.runtimes.appetite import Appetite
 from streams.runtimes.handover import Handover, RefusedError, outbound, standing
 from streams.runtimes.inputs import Inputs
 from streams.runtimes.marks import Positions, Watermarks
@@ -26,7 +27,6 @@ from streams.runtimes.transactions import AbortedError, Transactions
 from streams.timing import Timings
 from streams.topics import Topics
 
-POLL_RECORDS = 500  # so many stay in a core's own cache until they are folded
 POLL_SECONDS = 0.05
 """A poll gives up after this long: it is a floor under our latency."""
 
@@ -62,6 +62,7 @@ class IngestWorker:
         self._output = (settings.observations, partitions)
         self._timings = timings or Timings()
         self._positions = Positions()
+        self._appetite = Appetite()
         self._unflushed = 0
         self._flushed_at = 0.0
         self._must_go_back = False
@@ -125,9 +126,8 @@ class IngestWorker:
         Records that were collected while a rebalance made us go back are dropped with
         the fold: they will be read again.
         """
-        messages = self._consumer.consume(POLL_RECORDS, self._patience())
-        clock_ms = self._clock()
-        read = 0
+        messages = self._consumer.consume(self._appetite.records, self._patience())
+        clock_ms, begun_at, read = self._clock(), time.monotonic(), 0
         if not self._must_go_back:
             found = polled(messages)
             for slab in self._positions.fresh(found, clock_ms):
@@ -135,6 +135,7 @@ class IngestWorker:
                 read += len(slab.offsets)
             for place in found.expired:
                 self._skip_expired(place)
+        self._appetite.fed(time.monotonic() - begun_at)
         self._unflushed += read
         self.records += read
         self.lag = self._watermarks.heed(self._positions, clock_ms)
@@ -143,9 +144,8 @@ class IngestWorker:
 
     def _patience(self) -> float:
         """How long a poll may take, s: a hand-over that is due does not wait for it."""
-        if not len(self._positions):
-            return POLL_SECONDS
-        return min(max(self._due_in(), 0.001), POLL_SECONDS)
+        due_in = self._due_in() if len(self._positions) else POLL_SECONDS
+        return min(max(due_in, 0.001), POLL_SECONDS)
 
     def _due_in(self) -> float:
         """Seconds until the fold, or the marks alone, are to be handed over."""
