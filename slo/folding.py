@@ -158,7 +158,7 @@ class Folding:
         """Put the buckets of an hour in place of what is held of it."""
         number = page.held.first_ms // PAGE_MS
         at, upto = self.span(number, number + 1)
-        self._totals.splice(at, upto, page.starts, page.columns)
+        self._totals.splice(at, upto, page.held, page.columns)
         if number < self.fine_page:
             self.open |= {number}
 

@@ -195,7 +195,8 @@ class SeriesLedger(Setting):
         held = unpacked(history.rows)
         self.first = history.first_ms
         self._totals.begin(*history.forgotten)
-        self._totals.splice(0, 0, held.starts, held.columns)
+        if held.total:
+            self._totals.splice(0, 0, held.held, held.columns)
         self._gone.update(held.gone)
         self._folding.trust(history.fine_page, history.open)
         self._tell(history.page)

@@ -24,12 +24,16 @@ class Starts(msgspec.Struct, frozen=True, array_like=True):
     unit_ms: int = 1
     gaps: list[int] = []
 
-    def moments(self) -> Sequence[int]:
-        """The moments, in epoch ms; there is at least one."""
-        first, unit, gaps = self.first_ms, self.unit_ms, self.gaps
+    def moments(self, unit_ms: int = 1) -> Sequence[int]:
+        """The moments, in epoch ms or in units that `divides`; there is at least one."""
+        first, unit, gaps = self.first_ms // unit_ms, self.unit_ms // unit_ms, self.gaps
         if gaps.count(1) == len(gaps):  # as most hours of minutes are
             return range(first, first + unit * (len(gaps) + 1), unit)
         return list(accumulate([gap * unit for gap in gaps], initial=first))
+
+    def divides(self, unit_ms: int) -> bool:
+        """Whether every moment and every distance is a multiple of a unit."""
+        return not (self.first_ms % unit_ms or self.unit_ms % unit_ms)
 
 
 def starts_of(moments: Sequence[int]) -> Starts:

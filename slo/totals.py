@@ -14,10 +14,8 @@ from operator import add
 import msgspec
 
 from slo.model import SECOND, Counts
-
-_KINDS = (("H", (1 << 16) - 1), ("i", (1 << 31) - 1), ("q", (1 << 63) - 1))
-"""The types of a column, and what fits: a month of slices, most totals, all of them."""
-_FITS = dict(_KINDS)
+from slo.narrow import kind_of, spliced, wide_enough
+from slo.pages import Starts
 
 Sums = tuple[int, int, int, int, int]
 """(bad, total, buckets, events bad, events total) of a stretch of rows."""
@@ -79,8 +77,12 @@ class RunningTotals:
         unit_ms = self.unit_ms
         return [tick * unit_ms for tick in self.ticks[at:upto]]
 
-    def _ticks(self, starts: Sequence[int]) -> "array[int]":
+    def _ticks(self, starts: Sequence[int] | Starts) -> "array[int]":
         """Starts in ms as ticks. Where one is no whole second all are kept in ms."""
+        if isinstance(starts, Starts):
+            if self.unit_ms > 1 and starts.divides(SECOND):
+                return array("I", starts.moments(SECOND))
+            starts = starts.moments()
         if self.unit_ms > 1 and gcd(SECOND, *starts) < SECOND:
             self.ticks = array("q", self.starts(0, len(self)))
             self.unit_ms = 1
@@ -129,7 +131,7 @@ class RunningTotals:
         for column, values in zip(self.columns, sums, strict=True):
             ends = list(accumulate(values, initial=column[-1]))
             del ends[0]
-            wide = _wide_enough(column, ends[-1])
+            wide = wide_enough(column, ends[-1])
             wide.fromlist(ends)
             columns.append(wide)
         self.columns = tuple(columns)
@@ -144,7 +146,7 @@ class RunningTotals:
         columns = list(self.columns)
         for number, by in enumerate(more, first):
             del columns[number][size:]
-            columns[number] = _wide_enough(columns[number], columns[number][-1] + by)
+            columns[number] = wide_enough(columns[number], columns[number][-1] + by)
         self.columns = tuple(columns)
 
     def split(self) -> None:
@@ -155,7 +157,11 @@ class RunningTotals:
             self.dropped = (*self.dropped, *self.dropped[:2])
 
     def splice(
-        self, at: int, upto: int, starts: Sequence[int], sums: Sequence[Sequence[int]]
+        self,
+        at: int,
+        upto: int,
+        starts: Sequence[int] | Starts,
+        sums: Sequence[Sequence[int]],
     ) -> None:
         """Put rows in the place of those in [at, upto); `sums` are three or five."""
         if len(sums) == 5:
@@ -164,7 +170,7 @@ class RunningTotals:
             sums = (*sums, sums[0], sums[1])
         self.ticks[at:upto] = self._ticks(starts)
         self.columns = tuple(
-            _spliced(column, at, upto, values)
+            spliced(column, at, upto, values)
             for column, values in zip(self.columns, sums, strict=True)
         )
 
@@ -182,7 +188,7 @@ class RunningTotals:
         gone = [column[count] for column in self.columns]
         self.dropped = tuple(map(add, self.dropped, gone))
         self.columns = tuple(
-            array(_kind(column[-1] - by), [total - by for total in column[count:]])
+            array(kind_of(column[-1] - by), [total - by for total in column[count:]])
             for column, by in zip(self.columns, gone, strict=True)
         )
 
@@ -269,29 +275,3 @@ class RunningTotals:
                 upto += 1
             yield slot, bad[upto] - bad[low], total[upto] - total[low], joined
             at = upto
-
-
-def _kind(last: int) -> str:
-    """The narrowest type of a column whose last and greatest total is this."""
-    return next(kind for kind, most in _KINDS if last <= most)
-
-
-def _wide_enough(column: "array[int]", last: int) -> "array[int]":
-    """A column that can take a last total, which is its greatest."""
-    fits = _FITS[column.typecode]
-    return column if last <= fits else array(_kind(last), column)
-
-
-def _spliced(
-    column: "array[int]", at: int, upto: int, values: Sequence[int]
-) -> "array[int]":
-    """A column with other values in [at, upto); the totals after them follow."""
-    totals = list(accumulate(values, initial=column[at]))
-    by = totals[-1] - column[upto]
-    column = _wide_enough(column, column[-1] + by)
-    after = at + len(totals)
-    kind = column.typecode
-    column[at : upto + 1] = array(kind, totals)
-    if by and after < len(column):
-        column[after:] = array(kind, [total + by for total in column[after:]])
-    return column

@@ -29,7 +29,7 @@ from streams.series import CountRow
 from streams.store import Change, Extras, FencedError, Progress, RehearsedError, Store
 from streams.topics import Topics
 from streams.turns import Turns
-from streams.view import SeriesView, glances, view
+from streams.view import AT_ONCE, SeriesView, glances, view
 from streams.watch import Moment, Orphans, Told, Watch
 
 GLIMPSE_S = 5.0
@@ -266,7 +266,7 @@ class Evaluator:
                 if image is None:
                     return
                 found = self._seen(image, *left.pop())
-                while left and not self._lock.due:
+                while left and len(found) < AT_ONCE and not self._lock.due:
                     found += self._seen(image, *left.pop())
             yield from found
 

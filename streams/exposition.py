@@ -28,7 +28,7 @@ from streams.metrics import EngineCollector
 from streams.samples import INFO, PERIOD, Group, Layout, Row
 
 CHUNK = 1_000
-"""Series whose lines of one family are written at once, about 200 KB a window."""
+"""Series whose lines are strung together at once, about 200 KB for one window."""
 
 NOTHING = "null"
 """How msgspec writes None, and what is no number."""
@@ -99,14 +99,14 @@ class Labelled(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What some series say: who they are, and for each family their numbers in JSON.
+    """What some series say: who they are, and column by column their numbers in JSON.
 
     Half of what the numbers take, and written while they are at hand: a family at a
     time, each of them would have to be fetched from afar.
     """
 
     who: list[Labelled]
-    values: list[bytes]
+    columns: list[bytes]
 
 
 class Lines:
@@ -132,13 +132,8 @@ class Lines:
                     labelled = self._labelled(series, shared)
                 kept[series.key] = labelled
                 who.append(labelled)
-            values = [
-                _encode(
-                    [value for _, row in some for value in row[one.begin : one.end]]
-                )
-                for one in self._layout.groups
-            ]
-            found.append(Told(who, values))
+            columns = zip(*(row for _, row in some), strict=True)
+            found.append(Told(who, list(map(_encode, columns))))
         self._known = kept
         return found
 
@@ -157,10 +152,10 @@ class Lines:
         self, told: Sequence[Told], *, open_metrics: bool, rest: bytes
     ) -> Iterator[bytes]:
         """The families of the series, then the `rest`, which ends the text."""
-        for number, group in enumerate(self._layout.groups):
+        for group in self._layout.groups:
             yield _head(group.name, open_metrics=open_metrics).encode()
             for some in told:
-                yield _lines(group, some.who, some.values[number]).encode()
+                yield from map(str.encode, _lines(group, some))
         yield rest
 
 
@@ -168,21 +163,26 @@ _encode = msgspec.json.Encoder().encode
 """Writes the digits of a float in a tenth of the time that `repr` takes."""
 
 
-def _lines(group: Group, who: Sequence[Labelled], values: bytes) -> str:
-    """The lines of some series in one family."""
-    name, extra = group.name, group.extra
-    own = [labelled.own for labelled in who for _ in extra]
-    if extra[0] is PERIOD:
-        tails = [labelled.period for labelled in who]
-    elif extra[0] is INFO:
-        tails = [labelled.info for labelled in who]
-    else:
-        tails = [_tail(name, more) for more in extra] * len(who)
-    written = values[1:-1].decode().split(",")
-    if NOTHING in written:  # of what is not said there is no line
-        said = [value != NOTHING for value in written]
-        own, tails, written = (list(compress(c, said)) for c in (own, tails, written))
-    return _strung(name, own, tails, written)
+def _lines(group: Group, told: Told) -> Iterator[str]:
+    """The lines of some series in one family, column by column."""
+    who, name = told.who, group.name
+    own: Sequence[str] = [labelled.own for labelled in who]
+    for extra, column in zip(
+        group.extra, told.columns[group.begin : group.end], strict=True
+    ):
+        if extra is PERIOD:
+            tails: Sequence[str] = [labelled.period for labelled in who]
+        elif extra is INFO:
+            tails = [labelled.info for labelled in who]
+        else:
+            tails = [_tail(name, extra)] * len(who)
+        written = column[1:-1].decode().split(",")
+        if NOTHING in written:  # of what is not said there is no line
+            said = [value != NOTHING for value in written]
+            parts = (list(compress(some, said)) for some in (own, tails, written))
+            yield _strung(name, *parts)
+        else:
+            yield _strung(name, own, tails, written)
 
 
 def _strung(

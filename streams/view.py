@@ -12,6 +12,9 @@ from streams.series import SeriesState
 GLANCE = 200
 """So many series are looked at at once, 10 ms."""
 
+AT_ONCE = 1_000
+"""So many are told of before the next are looked at: they are still at hand then."""
+
 
 class SeriesView(msgspec.Struct, frozen=True):
     """A series at the engine's *now*.

@@ -63,7 +63,16 @@ def asked(
 
 
 def plain(families: Iterable) -> list[tuple]:
-    return [(f.name, f.type, f.documentation, f.samples) for f in families]
+    """Within a family the order of samples says nothing."""
+    return [
+        (
+            f.name,
+            f.type,
+            f.documentation,
+            sorted(f.samples, key=lambda one: (one.name, sorted(one.labels.items()))),
+        )
+        for f in families
+    ]
 
 
 def sorted_by_name(families: list[tuple]) -> list[tuple]:
