@@ -15,12 +15,14 @@ from confluent_kafka import (
 from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 
+from slo.model import SECOND
 from slo.names import EVALUATE_GROUP, INGEST_GROUP, OBSERVATIONS_TOPIC
 from streams.batch import Batch, decode
 from streams.homes import Homes
 from streams.kafka import (
     ANSWER_SECONDS,
     END_OF_PARTITION,
+    SESSION_MS,
     Connection,
     WorkerStoppedError,
     answered,
@@ -72,7 +74,7 @@ def members(kafka: Kafka) -> Iterator[Obstacle]:
             yield Obstacle(
                 f"{count} `dbslo {stage}` at work in the group {group}",
                 f"Stop every `dbslo {stage}` and `dbslo run`; a killed one is gone after"
-                " 8 s",
+                f" {SESSION_MS // SECOND} s",
             )
 
 

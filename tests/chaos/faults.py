@@ -24,7 +24,7 @@ AWAY_S = 75.0
 
 AWAKE_S = 120.0
 ASLEEP_S = 14.0
-"""Longer than a session (8 s) and a transaction (10 s) may last."""
+"""Longer than a session (6 s) and a transaction (10 s) may last."""
 
 CUT_S = 10.0
 LOOKED_MS = 210
