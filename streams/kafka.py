@@ -17,11 +17,8 @@ ANSWER_SECONDS: Final = 10.0
 """How long one question to a broker may take."""
 
 SESSION_MS: Final = 6 * SECOND
-"""After this long without a heartbeat a worker's partitions go to the others.
-
-The least that brokers take unless they are told otherwise. Heartbeats are sent by a
-thread of their own every half second, so only a process that stands still misses twelve.
-"""
+"""After this long without a heartbeat a worker's partitions go to the others; the least
+that brokers take. A thread sends two a second, so only who stands still is put out."""
 
 TRANSACTION_MS: Final = 10 * SECOND
 """A worker killed inside a transaction hides the others' records no longer."""

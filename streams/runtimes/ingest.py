@@ -135,7 +135,7 @@ class IngestWorker:
                 read += len(slab.offsets)
             for place in found.expired:
                 self._skip_expired(place)
-        self._appetite.fed(time.monotonic() - begun_at)
+        self._appetite.fed(read, time.monotonic() - begun_at)
         self._unflushed += read
         self.records += read
         self.lag = self._watermarks.heed(self._positions, clock_ms)

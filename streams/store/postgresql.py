@@ -46,7 +46,7 @@ OURS: Final = "dbslo"
 END_STALLED: Final = text(
     """
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user
+    WHERE datname = current_database() AND usename = session_user
       AND application_name = current_setting('application_name')
       AND state = 'active' AND wait_event = 'ClientRead'
       AND state_change < clock_timestamp() - :idle_ms * interval '1 millisecond'
@@ -54,7 +54,9 @@ END_STALLED: Final = text(
 )
 """Amid statements that were sent together the server takes a client that stands still
 for active, waits for the rest, and holds its locks: `idle_in_transaction` is no limit
-there, and only the waiting can tell."""
+there, and only the waiting can tell. Sessions of one login alone may end each other, so
+all workers share one. `state_change` is when the last of the statements began: who has
+just ended a longer one may be met as well, and tries again."""
 
 log = logging.getLogger("dbslo.store")
 
@@ -122,7 +124,10 @@ def bound(engine: Engine, limits: Limits) -> None:
 
 
 def _end_stalled(engine: Engine, limits: Limits) -> None:
-    """Who waited for a lock in vain ends the sessions of ours that stand still."""
+    """Who waited for a lock in vain ends the sessions of ours that stand still.
+
+    By another connection: that of the statement that failed is not rolled back yet.
+    """
     try:
         with engine.begin() as connection:
             ended = connection.execute(END_STALLED, {"idle_ms": limits.idle_ms}).all()

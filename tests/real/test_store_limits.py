@@ -6,10 +6,11 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
@@ -236,3 +237,46 @@ def test_who_reads_history_may_rest_between_two_tables(url):
         unhurried(connection)
         time.sleep(SHORT.idle_ms / 1000 * 2)  # there is nothing to wait for but time
         assert connection.scalar(text("SELECT 1")) == 1
+
+
+@contextmanager
+def holding(url: str, statement: str) -> Iterator[int]:
+    """A session that has sent a statement of several, its row locked; its backend."""
+    holder = psycopg.connect(url.replace("+psycopg", ""))
+    try:
+        with suppress(psycopg.OperationalError), holder.pipeline():
+            holder.execute("UPDATE progress SET saved_ms = 1 WHERE partition = 1")
+            holder.execute(statement)
+            holder.pgconn.send_flush_request()
+            holder.pgconn.flush()
+            yield holder.info.backend_pid
+            holder.close()  # and never says what else was to come
+    finally:
+        holder.close()
+
+
+@pytest.mark.parametrize(
+    ("named", "statement", "survives"),
+    [
+        pytest.param("dbslo", "SELECT 1", False, id="ours that stands still is ended"),
+        pytest.param("dbslo", "SELECT pg_sleep(20)", True, id="ours at work is not"),
+        pytest.param(
+            "psql", "SELECT 1", True, id="a stranger's is none of our business"
+        ),
+    ],
+)
+def test_who_waits_in_vain_ends_nobody_but_its_own(url, named, statement, survives):
+    doing = text("SELECT query FROM pg_stat_activity WHERE pid = :pid")
+    with opened(url) as store:
+        store.take(1)
+
+        def told() -> str | None:
+            with store.reading() as connection:
+                return connection.scalar(doing, {"pid": pid})
+
+        with holding(f"{url}?application_name={named}", statement) as pid:
+            until("it holds the row", lambda: told() == statement, SOON_S)
+            with soon(), pytest.raises(UNAVAILABLE, match="lock timeout"):
+                store.take(1)
+            wanted = statement if survives else None
+            until("it is ended, or not", lambda: told() == wanted, SOON_S)
