@@ -67,6 +67,7 @@ DEBEZIUM_HEARTBEAT_PREFIX = "__debezium-heartbeat."
 # -- consumer groups and board ids ----------------------------------------------------
 INGEST_GROUP = "dbslo-ingest"
 EVALUATE_GROUP = "dbslo-evaluate"
+STORE_SESSIONS = "dbslo"  # `application_name`, where the URL does not say another
 BOARD_OVERVIEW = "dbslo-overview"
 BOARD_SLO_DETAIL = "dbslo-slo-detail"
 

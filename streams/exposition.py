@@ -106,6 +106,7 @@ class Told(NamedTuple):
     """
 
     who: list[Labelled]
+    own: list[str]
     columns: list[bytes]
 
 
@@ -133,7 +134,8 @@ class Lines:
                 kept[series.key] = labelled
                 who.append(labelled)
             columns = zip(*(row for _, row in some), strict=True)
-            found.append(Told(who, list(map(_encode, columns))))
+            own = [labelled.own for labelled in who]
+            found.append(Told(who, own, list(map(_encode, columns))))
         self._known = kept
         return found
 
@@ -165,8 +167,7 @@ _encode = msgspec.json.Encoder().encode
 
 def _lines(group: Group, told: Told) -> Iterator[str]:
     """The lines of some series in one family, column by column."""
-    who, name = told.who, group.name
-    own: Sequence[str] = [labelled.own for labelled in who]
+    who, own, name = told.who, told.own, group.name
     for extra, column in zip(
         group.extra, told.columns[group.begin : group.end], strict=True
     ):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from slo.model import SECOND
+from slo.names import STORE_SESSIONS
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -39,9 +40,6 @@ RESTS_S: Final = 300
 
 CLIENT_CHECKED: Final = 140_000
 """From this version on a server notices during a statement that its client is gone."""
-
-OURS: Final = "dbslo"
-"""What our sessions are called in `pg_stat_activity`; a URL may say it otherwise."""
 
 END_STALLED: Final = text(
     """
@@ -148,7 +146,7 @@ def unhurried(connection: Connection) -> None:
 def _ours(limits: Limits) -> dict[str, Any]:
     """Who we are, and for our side's kernel: a peer that is gone is noticed."""
     return {
-        "application_name": OURS,
+        "application_name": STORE_SESSIONS,
         "connect_timeout": max(limits.connect_ms // SECOND, 1),
         "keepalives": 1,
         "keepalives_idle": max(limits.answer_ms // SECOND // 2, 1),
