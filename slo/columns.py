@@ -245,6 +245,11 @@ def table(flat: "array[int]", width: int) -> Whole:
     return found
 
 
+def running(values: "array[int]") -> Whole:
+    """What values of 32 bits come to, one by one; no memory holds too many of them."""
+    return np.add.accumulate(np.frombuffer(values, dtype=np.uint32), dtype=np.int64)
+
+
 def since(starts: "array[int]", sums: Sequence["array[int]"], moments: Whole) -> Whole:
     """For each column of running totals, what it comes to from each moment on.
 
@@ -260,11 +265,6 @@ def since(starts: "array[int]", sums: Sequence["array[int]"], moments: Whole) ->
 def moments_of(grids: Iterable[range]) -> Whole:
     """The moments of several grids, one grid after the other."""
     return np.concatenate([np.arange(g.start, g.stop, g.step) for g in grids])
-
-
-def rows_at(rows: Sequence[Whole], at: Whole) -> Whole:
-    """Some places of several columns."""
-    return np.stack([row[at] for row in rows])
 
 
 def stacked(found: Sequence[Any]) -> Any:

@@ -191,10 +191,8 @@ class Cells(Facts[tuple[Cell, ...]]):
 
     def restore(self, data: bytes, first: int = 0) -> None:
         """Join a packed page back in; restoring twice changes nothing."""
-        for cell in unpacked_cells(data):
+        for cell in unpacked_cells(data, first * BUCKET_MS):
             bucket = cell[0] // BUCKET_MS
-            if bucket < first:
-                continue
             if self._stride > 1 and cell[0] % self.period_ms:
                 self._stride = 1
             held = self.buckets.get(bucket)

@@ -7,7 +7,7 @@ finer, and before a late bucket changes it, its pages are read back and stay unt
 are folded again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import chain, pairwise
 
@@ -154,13 +154,24 @@ class Folding:
 
     # -- and back ----------------------------------------------------------------
 
-    def spread(self, page: LedgerPage) -> None:
-        """Put the buckets of an hour in place of what is held of it."""
-        number = page.held.first_ms // PAGE_MS
-        at, upto = self.span(number, number + 1)
-        self._totals.splice(at, upto, page.held, page.columns)
-        if number < self.fine_page:
-            self.open |= {number}
+    def spread(self, pages: Iterable[LedgerPage]) -> None:
+        """Put the buckets of hours in place of what is held of them.
+
+        What is later than all that is held is put behind it at once.
+        """
+        totals, later = self._totals, []
+        newest = totals.newest // PAGE_MS
+        hours = {page.held.first_ms // PAGE_MS: page for page in pages}
+        for number, page in sorted(hours.items()):
+            if number > newest:
+                later.append(page)
+            else:
+                at, upto = self.span(number, number + 1)
+                totals.splice(at, upto, page.held, page.columns)
+            if number < self.fine_page:
+                self.open |= {number}
+        if later:
+            totals.lay(later)
 
     def unfold(self, page: int) -> bool:
         """Read an hour back if it is folded, with its block; whether it was.

@@ -8,12 +8,12 @@ the events behind them differ). `evict` folds what is saved into coarser rows, s
 over 30 days take 900 rows, of which the newest seven hours are fine.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from slo.columns import Whole, since
 from slo.folding import ENDLESS_MS, PAGE_MS, LostPageError
 from slo.model import HOUR, Counts
-from slo.pages import HistoryPage, packed, unpacked, unpacked_history
+from slo.pages import HistoryPage, LedgerPage, packed, unpacked, unpacked_history
 from slo.setting import Setting
 from slo.totals import BadSlot, Row, Sums, Window
 
@@ -134,17 +134,23 @@ class SeriesLedger(Setting):
         totals = self._totals
         return packed(totals.starts(at, upto), totals.values(at, upto), gone)
 
-    def restore(self, data: bytes) -> None:
-        """Put a packed hour back, in place of what memory holds of it.
+    def restore(self, *pages: bytes) -> None:
+        """Put packed hours back, in place of what memory holds of them.
 
         The first-known counters, revisions and `dirty` are kept elsewhere.
         """
-        page = unpacked(data)
-        self._gone.update(page.gone)
-        if page.total:
-            self._folding.spread(page)
-            first = page.held.first_ms
-            self.first = first if self.first is None else min(self.first, first)
+        self._folding.spread(self._opened(pages))
+
+    def _opened(self, pages: Iterable[bytes]) -> list[LedgerPage]:
+        """The hours with buckets, unpacked; where they begin, and what is gone, is kept."""
+        found = []
+        for page in map(unpacked, pages):
+            self._gone.update(page.gone)
+            if page.total:
+                found.append(page)
+                first = page.held.first_ms
+                self.first = first if self.first is None else min(self.first, first)
+        return found
 
     def forget(self, before_ms: int) -> None:
         """Drop whole hours that no window serves any more; `first` stays.
@@ -186,19 +192,23 @@ class SeriesLedger(Setting):
             {one for one in folding.open if one < page},
         ).packed()
 
-    def restore_history(self, data: bytes) -> int:
+    def restore_history(self, data: bytes, *pages: bytes) -> int:
         """Put the rows of old hours back into an empty ledger; the first fine page.
 
-        Pages from that hour number on are to be restored beside it.
+        Pages from that hour number on are to be restored beside it: the quicker if they
+        come along.
         """
         history = unpacked_history(data)
         held = unpacked(history.rows)
         self.first = history.first_ms
         self._totals.begin(*history.forgotten)
-        if held.total:
-            self._totals.splice(0, 0, held.held, held.columns)
         self._gone.update(held.gone)
-        self._folding.trust(history.fine_page, history.open)
+        beside = self._opened(pages)
+        self._folding.spread([held, *beside] if held.total else beside)
+        fine_page = history.fine_page
+        hours = {page.held.first_ms // PAGE_MS for page in beside}
+        fine = {hour for hour in hours if hour < fine_page}
+        self._folding.trust(fine_page, history.open | fine)
         self._tell(history.page)
         return history.page
 

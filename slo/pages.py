@@ -4,11 +4,14 @@ A page holds an hour, or the sums of many hours. Most of its numbers fit in one 
 an hour of minute slices takes about 200 bytes.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from math import gcd
 
 import msgspec
+
+from slo.narrow import climbed
 
 WHOLE = 1 << 53
 """Whole numbers below take fewer bytes as such; above, MessagePack may have none."""
@@ -28,8 +31,8 @@ class Starts(msgspec.Struct, frozen=True, array_like=True):
         """The moments, in epoch ms or in units that `divides`; there is at least one."""
         first, unit, gaps = self.first_ms // unit_ms, self.unit_ms // unit_ms, self.gaps
         if gaps.count(1) == len(gaps):  # as most hours of minutes are
-            return range(first, first + unit * (len(gaps) + 1), unit)
-        return list(accumulate([gap * unit for gap in gaps], initial=first))
+            return list(range(first, first + unit * (len(gaps) + 1), unit))
+        return climbed(first, gaps, unit)
 
     def divides(self, unit_ms: int) -> bool:
         """Whether every moment and every distance is a multiple of a unit."""
@@ -191,14 +194,19 @@ def _whole(column: Iterable[float]) -> list[float]:
     return [int(v) if abs(v) < WHOLE and v % 1 == 0 else v for v in column]
 
 
-def unpacked_cells(data: bytes) -> list[Cell]:
-    """The cells of some bytes. Raises msgspec.DecodeError where they are none."""
+def unpacked_cells(data: bytes, from_ms: int = 0) -> list[Cell]:
+    """The cells of some bytes that start at a moment or later.
+
+    Raises msgspec.DecodeError where they are none.
+    """
     page = _cells_decoder.decode(data)
     if not page.total:
         return []
     low, high = page.low or page.total, page.high or page.total
     starts = page.held.moments()
-    return list(zip(starts, page.count, page.total, low, high, strict=True))
+    at = bisect_left(starts, from_ms)  # mostly the last of an hour are asked for
+    columns = (starts, page.count, page.total, low, high)
+    return list(zip(*(column[at:] for column in columns), strict=True))
 
 
 _deltas_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[int, int, int]]])

@@ -38,7 +38,6 @@ from slo.columns import (
     later,
     moments_of,
     places,
-    rows_at,
     seen_share,
     stacked,
     truths,
@@ -281,8 +280,10 @@ class Screen:
         for number, (block, _) in enumerate(self._blocks):
             mine = places(self._block[known] == number)
             if mine.size:
-                block.know(self._place[known[mine]], rows_at(spans, mine))
+                block.know(
+                    self._place[known[mine]], stacked([row[mine] for row in spans])
+                )
             mine = places(self._block[changed] == number)
             if mine.size:
                 at = self._place[changed[mine]]
-                block.move(at, start[mine], rows_at(by, mine))
+                block.move(at, start[mine], stacked([row[mine] for row in by]))

@@ -7,15 +7,15 @@ total, buckets), or five where the events behind slices are not the counts.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from math import gcd
 from operator import add
 
 import msgspec
 
 from slo.model import SECOND, Counts
-from slo.narrow import kind_of, spliced, wide_enough
-from slo.pages import Starts
+from slo.narrow import extended, kind_of, lengthened, spliced, wide_enough
+from slo.pages import LedgerPage, Starts
 
 Sums = tuple[int, int, int, int, int]
 """(bad, total, buckets, events bad, events total) of a stretch of rows."""
@@ -88,9 +88,6 @@ class RunningTotals:
             self.unit_ms = 1
         if self.unit_ms == 1:
             return array("q", starts)
-        if isinstance(starts, range) and not starts.step % SECOND:
-            begin, end, step = starts.start, starts.stop, starts.step
-            return array("I", range(begin // SECOND, end // SECOND, step // SECOND))
         return array("I", [start // SECOND for start in starts])
 
     def begin(self, bad: int, total: int) -> None:
@@ -127,16 +124,25 @@ class RunningTotals:
 
     def extend(self, starts: Sequence[int], sums: Sequence[Sequence[int]]) -> None:
         """Rows after all others; `sums` are as many as there are columns."""
-        columns = []
-        for column, values in zip(self.columns, sums, strict=True):
-            ends = list(accumulate(values, initial=column[-1]))
-            del ends[0]
-            wide = wide_enough(column, ends[-1])
-            wide.fromlist(ends)
-            columns.append(wide)
-        self.columns = tuple(columns)
+        pairs = zip(self.columns, sums, strict=True)
+        self.columns = tuple(extended(column, values) for column, values in pairs)
         ticks = self._ticks(starts)
         self.ticks += ticks
+
+    def lay(self, pages: Sequence[LedgerPage]) -> None:
+        """The rows of pages after all others, each page later than the one before.
+
+        All of a column at once: page by page takes far longer.
+        """
+        if any(page.events_total for page in pages):
+            self.split()
+        apart = len(self.columns) == 5
+        columns = [page.all_columns if apart else page.columns for page in pages]
+        pairs = zip(self.columns, zip(*columns, strict=True), strict=True)
+        self.columns = tuple(lengthened(column, runs) for column, runs in pairs)
+        for page in pages:
+            ticks = self._ticks(page.held)
+            self.ticks += ticks
 
     def _make_room(self, size: int, first: int, more: Sequence[int]) -> None:
         """Widen the columns from `first` on that cannot take so much more.

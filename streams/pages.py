@@ -93,11 +93,11 @@ def _restore_ledgers(image: Image, history: History) -> None:
     ledgers.clear()
     states = {state.id: state for state in image.series.values()}
     for number, state in states.items():
-        old = sums.pop(number, None)
-        if old is not None:
-            state.history_page = state.ledger.restore_history(old)
-        for data in beside.pop(number, ()):
-            state.ledger.restore(data)
+        old, pages = sums.pop(number, None), beside.pop(number, ())
+        if old is None:
+            state.ledger.restore(*pages)
+        else:
+            state.history_page = state.ledger.restore_history(old, *pages)
     for row in history.series:
         if row.id in states:
             _restore_counters(states[row.id], row)

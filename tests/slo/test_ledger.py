@@ -124,17 +124,22 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.evict(BASE // PAGE_MS + hours)
 
     @precondition(lambda self: not self.ledger.dirty)
-    @rule(with_history=st.booleans())
-    def restart(self, with_history):
+    @rule(with_history=st.booleans(), together=st.booleans())
+    def restart(self, with_history, together):
         old, self.ledger = self.ledger, SeriesLedger(self.saved.get)
         first_page = -1
         if not with_history:
             self.history = None
         if self.history is not None:
-            first_page = self.ledger.restore_history(self.history)
-        for page, data in self.saved.items():
-            if page >= first_page:
-                self.ledger.restore(data)
+            first_page = self.history_page
+        beside = [data for page, data in self.saved.items() if page >= first_page]
+        along = beside if together else []
+        if self.history is not None:
+            assert self.ledger.restore_history(self.history, *along) == first_page
+        else:
+            self.ledger.restore(*along)
+        for data in beside if not together else ():
+            self.ledger.restore(data)
         self.ledger.forget(self.floor)
         if self.history is None:
             self.forgotten = Counts()
@@ -424,6 +429,29 @@ def test_a_bucket_that_begins_within_a_second_is_kept_to_the_millisecond():
     assert ledger.last == starts[-1]
     assert ledger.window(T0 + 30_250, T0 + 2 * MINUTE + 480).buckets == 2
     assert ledger.since([T0 + 2 * MINUTE + 480])[0][:3] == (1, 1, 1)
+
+
+@pytest.mark.parametrize("wide", [1, 1 << 15, 1 << 31, 1 << 33, 1 << 54])
+@pytest.mark.parametrize("unit", [MINUTE, 10_000 - 1])
+def test_many_pages_come_back_as_one_by_one(wide, unit):
+    saved = {}
+    ledger = SeriesLedger()
+    for start in range(T0, T0 + 9 * HOUR, 7 * unit):
+        odd = wide if start % 4 else 0
+        ledger.put(start, Counts(odd, wide), Counts(1, 1) if start % HOUR else None)
+    ledger.put(T0 + 8 * HOUR + 1, Counts(0, wide))
+    save(ledger, saved)
+    history = ledger.history(T0 // PAGE_MS + 4)
+    beside = [data for page, data in saved.items() if page >= T0 // PAGE_MS + 4]
+    pages, along = SeriesLedger(), SeriesLedger()
+    pages.restore(*saved.values())
+    along.restore_history(history, *reversed(beside))
+    for again in (pages, along):
+        assert list(again.rows()) == list(ledger.rows())
+        assert (again.first, again.last) == (ledger.first, ledger.last)
+        assert [c.typecode for c in again._totals.columns] == [
+            c.typecode for c in ledger._totals.columns
+        ]
 
 
 def memory(ledger):
