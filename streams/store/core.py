@@ -136,7 +136,8 @@ class Store(SqlOutbox):
         """
         with self.reading() as connection:
             unhurried(connection)
-            return read_history(connection, partition, resident_hours)
+            in_bytes = connection.execution_options(in_bytes=True)
+            return read_history(in_bytes, partition, resident_hours)
 
     def residue(self, partition: int, known: dict[int, str]) -> Residue:
         """What is kept for a partition that its plan, `known` keys by id, has not.

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
 from slo.verdict import Alert, Incident, Verdict
 from streams.batch import Route
@@ -30,14 +30,15 @@ def read_history(
 
     def rows(table: Any, *where: ColumnElement[bool]) -> list[Any]:
         query = select(table).where(table.c.partition == partition, *where)
-        return list(connection.execute(query.order_by(*table.primary_key)))
+        return _all(connection, query.order_by(*table.primary_key))
 
     sums = schema.ledger_history
-    histories = connection.execute(
+    histories = _all(
+        connection,
         select(sums.c.series_id, sums.c.page, sums.c.data).where(
             sums.c.partition == partition
-        )
-    ).all()
+        ),
+    )
     series = rows(schema.series)
     read_from = {number: page for number, page, _ in histories}
     known = {row.id: read_from.get(row.id, 0) for row in series} | read_from
@@ -61,6 +62,11 @@ def read_history(
     )
 
 
+def _all(connection: Connection, query: Select[Any]) -> list[Any]:
+    """Its rows, at once: one by one each takes a call of the driver."""
+    return list(connection.execute(query).all())
+
+
 def _facts(
     connection: Connection, partition: int, resident_hours: int
 ) -> tuple[int, list[tuple[int, Route]], list[Page]]:
@@ -71,17 +77,19 @@ def _facts(
     first = 0 if newest is None else newest - resident_hours
     # Routes without facts are forgotten, so that names that come and go fill nothing.
     alive = exists().where(pages.c.route_id == routes.c.id)
-    found = connection.execute(
+    found = _all(
+        connection,
         select(routes.c.id, routes.c.route).where(
             routes.c.partition == partition, alive
-        )
+        ),
     )
-    held = connection.execute(
+    held = _all(
+        connection,
         select(pages.c.route_id, pages.c.hour, pages.c.data).where(
             mine, pages.c.hour >= first
-        )
+        ),
     )
-    return first, [(n, _route(data)) for n, data in found], list(held)
+    return first, [(n, _route(data)) for n, data in found], held
 
 
 def _fine(
@@ -97,14 +105,15 @@ def _fine(
     near = (one for one in read_from.values() if one > newest - TOGETHER_PAGES)
     together = min(near, default=newest)
     columns = select(table.c.series_id, table.c.page, table.c.data)
-    held = connection.execute(
-        columns.where(table.c.partition == partition, table.c.page >= together)
+    held = _all(
+        connection,
+        columns.where(table.c.partition == partition, table.c.page >= together),
     )
     pages = [row for row in held if row[1] >= read_from.get(row[0], 0)]
     behind = [number for number, page in read_from.items() if page < together]
     for at in range(0, len(behind), SOME):
         theirs = table.c.series_id.in_(behind[at : at + SOME])
-        older = connection.execute(columns.where(theirs, table.c.page < together))
+        older = _all(connection, columns.where(theirs, table.c.page < together))
         pages += [row for row in older if row[1] >= read_from[row[0]]]
     return sorted(pages, key=itemgetter(1))
 

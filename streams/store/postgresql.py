@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import psycopg
 from psycopg.errors import LockNotAvailable
+from psycopg.pq import Format
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -97,6 +98,19 @@ class BoundedConnection(psycopg.Connection[Any]):
         )
 
 
+def _in_bytes(
+    _connection: Any,
+    cursor: Any,
+    _statement: Any,
+    _given: Any,
+    context: Any,
+    _many: Any,
+) -> None:
+    """Pages come as bytes where so wished: as text they are twice as long."""
+    if context.execution_options.get("in_bytes"):
+        cursor.format = Format.BINARY
+
+
 def bound(engine: Engine, limits: Limits) -> None:
     """Let an engine make bounded connections; what its URL says itself, holds."""
     own = {
@@ -119,6 +133,7 @@ def bound(engine: Engine, limits: Limits) -> None:
     event.listen(engine, "handle_error", failed)
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", prepare)
+    event.listen(engine, "before_cursor_execute", _in_bytes)
 
 
 def _end_stalled(engine: Engine, limits: Limits) -> None:
