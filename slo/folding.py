@@ -34,6 +34,10 @@ _HOURS_PAGES = 174
 """So many pages behind the fine ones are kept as rows of an hour, or finer."""
 
 
+_NO_PAGES: AbstractSet[int] = frozenset()
+"""One for all: an empty set of each ledger's own would take 200 bytes."""
+
+
 class LostPageError(Exception):
     """A folded hour cannot be read back as it was: throw the image away, load again."""
 
@@ -59,15 +63,15 @@ class Folding:
     ) -> None:
         self._totals = totals
         self._fetch = fetch
-        self.open: AbstractSet[int] = frozenset()
+        self.open: AbstractSet[int] = _NO_PAGES
         self.trust(NEVER)
 
-    def trust(self, page: int, still_open: AbstractSet[int] = frozenset()) -> None:
+    def trust(self, page: int, still_open: AbstractSet[int] = _NO_PAGES) -> None:
         """The hours before an hour number are folded, but those that are still open."""
         self.fine_page, self.fine_ms = page, page * PAGE_MS
         self._hours_page = page - MINUTES_PAGES
         self._block_page = (page - _HOURS_PAGES) // BLOCK_PAGES * BLOCK_PAGES
-        self.open = still_open
+        self.open = still_open or _NO_PAGES
 
     def pages(self, begin: int, end: int) -> Iterator[int]:
         """The hour numbers in [begin, end) in which a row begins."""
@@ -125,7 +129,7 @@ class Folding:
                 if one not in fine:
                     self._read(one, one + 1)
             still_open.update(together)
-        self.open = still_open or frozenset()
+        self.open = still_open or _NO_PAGES
 
     def _merge(self, begin: int, end: int) -> None:
         """Make rows of the width that they should have."""
@@ -149,7 +153,7 @@ class Folding:
         count = self._totals.place(page * PAGE_MS)
         if count:
             self._totals.drop(count)
-        self.open = {one for one in self.open if one >= page} or frozenset()
+        self.open = {one for one in self.open if one >= page} or _NO_PAGES
         return page
 
     # -- and back ----------------------------------------------------------------

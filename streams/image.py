@@ -6,6 +6,7 @@ again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -164,10 +165,7 @@ class Image:
     def _made(self, route: Route, wanted: list[_Wanted]) -> FactState:
         number = id_of(msgspec.msgpack.encode(route))
         self.new_routes.append((number, route))
-
-        def fetch(hour: int) -> bytes | None:
-            return self._fetch(number, hour)
-
+        fetch = partial(self._fetch, number)
         facts: Cells | Deltas
         if wanted[0].reading is None:
             facts = Deltas(fetch, self.resident_hour)

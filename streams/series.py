@@ -1,6 +1,7 @@
 """One series in memory: its facts' readings, its ledger, its alert."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from slo.columns import NEVER
 from slo.evaluation import Timing
@@ -92,7 +93,7 @@ class SeriesState:
                 one.whole = self
         else:
             self.recount = recount_of(series, self.feeds)
-        self.ledger = SeriesLedger(lambda page: fetch(number, page))
+        self.ledger = SeriesLedger(partial(fetch, number))
         self.history_page = 0  # the hours before it are summed up in the store
         self.alert = Alert(series.key)
         self.verdict = Verdict.UNKNOWN
