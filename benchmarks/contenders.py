@@ -26,7 +26,7 @@ from streams.kafka import Connection, consumer_settings
 from streams.runtimes.ingest import IngestSettings, IngestWorker
 from streams.runtimes.native import EvaluateSettings, EvaluateWorker
 from streams.slab import Slab
-from streams.sources.cloudwatch import Datum
+from streams.sources.heads import Datum
 from streams.store import Store
 from streams.topics import Topics
 
@@ -40,7 +40,7 @@ def clock() -> int:
 
 
 def limit(given: Given) -> dict[str, float]:
-    """Consume, decode as stage 1 does, count: what Python cannot go below."""
+    """Consume, decode the whole of each datum, count."""
     settings = consumer_settings(Connection(given["bootstrap"]), "limit")
     consumer = Consumer({**settings, "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(given["topic"], n, 0) for n in range(PARTITIONS)])

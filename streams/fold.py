@@ -190,10 +190,11 @@ def state_all(statements: list[Stated]) -> None:
         page = track.page
         if not page.open:
             page = track.enter()
-        cells, end = page.cells, track.end
         cell = (track.number, start_ms, arrival_ms, samples, total, low, high)
+        cells = page.cells
         if start_ms == track.last_ms and (
-            cells[end - STATS_BYTES : end] == _encoder.encode(cell)[-STATS_BYTES:]
+            cells[track.end - STATS_BYTES : track.end]
+            == _encoder.encode(cell)[-STATS_BYTES:]
         ):
             continue
         encode_into(cell, cells, -1)

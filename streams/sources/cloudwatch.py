@@ -7,9 +7,7 @@ feed's usual distance of two cells. Where a datum is restated, it is joined by c
 from collections.abc import Sequence
 from contextlib import suppress
 from sys import intern
-from typing import Annotated, Any, Final
-
-import msgspec
+from typing import Any, Final, cast
 
 from slo.model import SECOND, Stat
 from streams.fold import Stated, state_all
@@ -18,19 +16,20 @@ from streams.outcomes import IRRELEVANT, OK, UNKNOWN_RESOURCE, Outcomes
 from streams.packing import PIECE
 from streams.routes import tag, tags_text
 from streams.slab import Slab
-from streams.sources.source import (
-    KEY_BYTES,
-    MAX_IDENTITY,
-    MAX_KNOWN,
-    MAX_KNOWN_BYTES,
-    UNDECODABLE,
-    Intake,
-    Statement,
-    Target,
+from streams.sources.heads import (
+    BEHIND,
+    CLOSE,
+    Behind,
+    Datum,
+    Heads,
+    Whom,
+    behind,
+    whole,
+    whom,
 )
+from streams.sources.source import UNDECODABLE, Intake, Known, Statement, Target
 from streams.table import Shape, Want
 
-MAX_COUNT: Final = 1e12
 UNKNOWN_UNIT: Final = "unknown_unit"
 NO_SAMPLES: Final = "no_samples"
 """A datum of nothing says nothing: its 0 is no measurement, and none that is good."""
@@ -59,50 +58,18 @@ UNSTATED: Final = ("", "None")
 """The catalogue's unit holds. Of any other nobody knows how much of it is too much."""
 
 
-class _Values(msgspec.Struct, gc=False):
-    max: float
-    min: float
-    sum: float
-    count: Annotated[float, msgspec.Meta(ge=0, le=MAX_COUNT)]
-
-
-class Datum(msgspec.Struct, gc=False):
-    """The fields that an SLI needs."""
-
-    namespace: str
-    metric_name: str
-    dimensions: dict[str, str]
-    timestamp: int
-    value: _Values
-    unit: str = ""
-    account_id: str = ""
-    region: str = ""
-
-
 class _Line:
-    """One identity (all but time and value) whose data are wanted.
+    """One identity (all but time and value).
 
     Values divided by `divisor` are in SI units; between `low` and `high` they hold
     without a second look.
     """
 
-    __slots__ = (
-        "account_id",
-        "divisor",
-        "high",
-        "low",
-        "namespace",
-        "region",
-        "target",
-        "track",
-        "unit",
-    )
+    __slots__ = ("divisor", "high", "low", "metric", "target", "track", "unit")
 
-    def __init__(self, datum: Datum, target: Target) -> None:
-        self.unit = intern(datum.unit)  # one object for all lines stays in the cache
-        self.region = intern(datum.region)
-        self.account_id = intern(datum.account_id)
-        self.namespace = intern(datum.namespace)
+    def __init__(self, metric: str, unit: str, target: Target) -> None:
+        self.metric = intern(metric)  # one object for all lines stays in the cache
+        self.unit = intern(unit)
         self.target = target
         self.divisor = target.divisor
         self.low, self.high = 1.0, 0.0  # nothing is plain
@@ -112,7 +79,12 @@ class _Line:
                 self.low, self.high = target.bounds.low, target.bounds.high
 
 
-_decoder = msgspec.json.Decoder(Datum)
+NOBODYS: Final = _Line("", "", Target(IRRELEVANT))
+"""Of a metric, or of dimensions, that nobody asks for."""
+
+Said = Datum | Behind
+Read = tuple[Sequence[int], list[_Line], Sequence[Said]]
+"""Of data: where they stand in the slab, whom they are about, and what they say."""
 
 
 class CloudWatch:
@@ -120,20 +92,15 @@ class CloudWatch:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._lines: dict[str, tuple[str, dict[str | None, _Line]]] = {
-            metric: (shapes[0].identity, {})
-            for (_, metric), shapes in intake.table.cloudwatch.items()
-        }
-        self._others: dict[tuple[object, ...], _Line] = {}
-        self._bytes = 0
-        self._most = max(MAX_KNOWN, 4 * intake.table.wants)
+        self._known = Known[_Line](intake)
+        self._heads = Heads[_Line](intake.table.wants)
         self._era = intake.fold.era
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single documents in."""
         if self._era != self._intake.fold.era:
             self._era = self._intake.fold.era
-            self._forget()
+            self._heads.forget()
         size = len(slab.values)
         for first in range(0, size, PIECE):
             self._piece(slab, range(first, min(first + PIECE, size)), outcomes)
@@ -147,133 +114,138 @@ class CloudWatch:
         What is plain in every respect goes straight to the batch. Everything else goes
         to `_state`, which knows all the rules.
         """
-        places, data = self._decoded(slab, piece, outcomes)
+        places, lines, data = self._read(slab, piece, outcomes)
         arrivals = slab.arrivals[piece.start : piece.stop]
         earliest = slab.span[1] - self._intake.horizon.past_ms
         latest = slab.span[0] + self._intake.horizon.future_ms
         if len(data) < len(arrivals):
             arrivals = [slab.arrivals[index] for index in places]
-        lines_of, plain = self._lines.get, list[Stated]()
-        for index, datum, arrival_ms in zip(places, data, arrivals, strict=True):
-            wanted = lines_of(datum.metric_name)
-            if wanted is None:
+        plain, nobodys, last_ms = list[Stated](), NOBODYS, -1
+        for line, datum, arrival_ms, index in zip(
+            lines, data, arrivals, places, strict=True
+        ):
+            if line is nobodys:
                 continue
-            identity, lines = wanted
-            line = lines.get(datum.dimensions.get(identity))
-            if line is None or not (
-                line.unit == datum.unit
-                and line.region == datum.region
-                and line.account_id == datum.account_id
-                and line.namespace == datum.namespace
-                and len(datum.dimensions) == 1
-            ):
-                line = self._other(datum)
-                if line is None:
-                    continue
             wire, by, start_ms = datum.value, line.divisor, datum.timestamp
-            low, high, total = wire.min / by, wire.max / by, wire.sum / by
+            low, high, total = wire.min, wire.max, wire.sum
+            if by != 1.0:
+                low, high, total = low / by, high / by, total / by
+            if start_ms == last_ms:
+                start_ms = last_ms  # one object for many tracks stays in the cache
+            last_ms = start_ms
             if (
                 line.low <= low <= high <= line.high >= total >= line.low
                 and wire.count >= 1
                 and earliest <= start_ms <= latest
+                and line.unit == datum.unit
             ):
                 plain.append(
                     (line.track, start_ms, arrival_ms, wire.count, total, low, high)
                 )
             else:
-                self._state(line, datum, index, arrival_ms, outcomes)
+                one = (slab.values[index], datum, index, arrival_ms)
+                self._state(line, *one, outcomes)
         state_all(plain)
         outcomes.counts[OK] += len(plain)
 
-    def _decoded(
-        self, slab: Slab, piece: range, outcomes: Outcomes
-    ) -> tuple[Sequence[int], list[Datum]]:
-        """The data, and where they stand; what is none goes to `undecoded`."""
+    def _read(self, slab: Slab, piece: range, outcomes: Outcomes) -> Read:
+        """Data that are known by their heads, or read one by one."""
+        lines, tails = list[_Line | None](), list[bytes]()
         values: list[Any] = slab.values[piece.start : piece.stop]
-        with suppress(*UNDECODABLE):
-            return piece, list(map(_decoder.decode, values))
-        places, data = list[int](), list[Datum]()
-        for index, value in zip(piece, values, strict=True):
+        known = self._heads.lines.get
+        with suppress(*UNDECODABLE, AttributeError):
+            for value in values:
+                head, _, tail = value.partition(CLOSE)
+                lines.append(known(head))
+                tails.append(BEHIND + tail)
+            data = list(map(behind, tails))
+            if None in lines:
+                pairs = zip(values, data, strict=True)
+                return piece, [self._met(value, one) for value, one in pairs], data
+            return piece, cast("list[_Line]", lines), data
+        return self._one_by_one(slab, piece, outcomes)
+
+    def _one_by_one(self, slab: Slab, piece: range, outcomes: Outcomes) -> Read:
+        """Data of which not all are known; what is none goes to `undecoded`."""
+        places, lines, data = list[int](), list[_Line](), list[Said]()
+        for index in piece:
             try:
-                data.append(_decoder.decode(value))
+                line, datum = self._one(slab.values[index] or b"")
             except UNDECODABLE as error:
                 outcomes.undecoded.append((index, str(error)))
             else:
                 places.append(index)
-        return places, data
+                lines.append(line)
+                data.append(datum)
+        return places, lines, data
+
+    def _one(self, value: bytes) -> tuple[_Line, Said]:
+        """One datum. Raises one of UNDECODABLE."""
+        with suppress(*UNDECODABLE):
+            said = behind(BEHIND + value.partition(CLOSE)[2])
+            return self._met(value, said), said
+        datum = whole(value)
+        return self._line(datum, datum.unit), datum
+
+    def _met(self, value: bytes, said: Behind) -> _Line:
+        """Whom a datum is about, by its head. Raises one of UNDECODABLE."""
+        head, _, _ = value.partition(CLOSE)
+        line = self._heads.lines.get(head)
+        if line is None:
+            line = self._resolve(whom(head), said.unit)
+            self._heads.keep(head, line, asked_for=line.target.track is not None)
+        return line
 
     def _state(
         self,
         line: _Line,
-        datum: Datum,
+        value: bytes | None,
+        datum: Said,
         index: int,
         arrival_ms: int,
         outcomes: Outcomes,
     ) -> None:
+        if value is not None and line.unit != datum.unit:  # its metric has two units
+            line = self._line(whole(value), datum.unit)
         wire = datum.value
         if not wire.count and line.target.track is not None:
-            outcomes.refuse(index, NO_SAMPLES, f"{datum.metric_name} with count 0")
+            outcomes.refuse(index, NO_SAMPLES, f"{line.metric} with count 0")
             return
         stats = Stats(wire.count, wire.sum, wire.min, wire.max)
-        one = Statement(datum.metric_name, datum.timestamp, stats, index, arrival_ms)
+        one = Statement(line.metric, datum.timestamp, stats, index, arrival_ms)
         self._intake.state(line.target, one, outcomes)
 
-    def _other(self, datum: Datum) -> _Line | None:
-        """The line of an identity that the hot path does not find.
-
-        It is new, or has several dimensions, or is not the first with its name: another
-        account, region, namespace or unit. None where nobody asks for its dimensions.
-        """
-        metric, dimensions = datum.metric_name, datum.dimensions
-        shapes = [
-            shape
-            for shape in self._intake.table.cloudwatch.get(
-                (datum.namespace, metric), ()
-            )
-            if shape.names == dimensions.keys()
-        ]
-        if not shapes:
-            return None
-        texts = (metric, datum.namespace, datum.unit, datum.account_id, datum.region)
+    def _line(self, about: Whom, unit: str) -> _Line:
+        """Whom a datum is about whose head does not say it."""
+        metric, dimensions = about.metric_name, about.dimensions
+        texts = (metric, about.namespace, unit, about.account_id, about.region)
         key = (*texts, frozenset(dimensions.items()))
-        found = self._others.get(key)
+        found = self._known.get(key)
         if found is None:
-            found = _Line(datum, self._resolve(datum, shapes))
-            size = sum(map(len, [*texts, *dimensions.values()]))
-            if size > MAX_IDENTITY:
-                return found
-            self._make_room(size + KEY_BYTES)
-            self._others[key] = found
-            identity, lines = self._lines[metric]
-            if found.target.track is not None and [*dimensions] == [identity]:
-                lines.setdefault(dimensions[identity], found)
+            size = sum(map(len, [*texts, *dimensions, *dimensions.values()]))
+            found = self._known.keep(key, size, self._resolve(about, unit))
         return found
 
-    def _make_room(self, size: int) -> None:
-        most_bytes = max(MAX_KNOWN_BYTES, 2 * KEY_BYTES * self._most)
-        if len(self._others) >= self._most or self._bytes + size > most_bytes:
-            self._forget()
-        self._bytes += size
-
-    def _forget(self) -> None:
-        self._others.clear()
-        self._bytes = 0
-        for _, lines in self._lines.values():
-            lines.clear()
-
-    def _resolve(self, datum: Datum, shapes: list[Shape]) -> Target:
-        want = self._wanted(shapes, datum.dimensions)
+    def _resolve(self, about: Whom, unit: str) -> _Line:
+        """Who asks for a datum, if anybody does."""
+        metric, dimensions = about.metric_name, about.dimensions
+        wanted = self._intake.table.cloudwatch.get((about.namespace, metric), ())
+        shapes = [shape for shape in wanted if shape.names == dimensions.keys()]
+        if not shapes:
+            return NOBODYS
+        want = self._wanted(shapes, dimensions)
         if isinstance(want, str):
-            return Target(want)
-        unit = datum.unit
+            return _Line(metric, unit, Target(want))
         if unit not in UNSTATED and unit.removesuffix(PER_SECOND) not in SI:
-            return Target(UNKNOWN_UNIT, detail=f" in {unit[:20]!r}")
-        tags = [tag(name, value) for name, value in datum.dimensions.items()]
-        tags += [tag("account", datum.account_id), tag("region", datum.region)]
+            detail = f" in {unit[:20]!r}"
+            return _Line(metric, unit, Target(UNKNOWN_UNIT, detail=detail))
+        tags = [tag(name, value) for name, value in dimensions.items()]
+        tags += [tag("account", about.account_id), tag("region", about.region)]
         track = self._intake.fold.track(want, tags_text(tags), want.period_ms)
         if isinstance(track, str):
-            return Target(track)
-        return Target(OK, track, want.bounds, _divisor(datum.unit, want))
+            return _Line(metric, unit, Target(track))
+        target = Target(OK, track, want.bounds, _divisor(unit, want))
+        return _Line(metric, unit, target)
 
     def _wanted(self, shapes: list[Shape], dimensions: dict[str, str]) -> Want | str:
         outcome = IRRELEVANT

@@ -95,7 +95,7 @@ class Datadog:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._targets = Targets(intake)
-        self._known = Known(intake)
+        self._known = Known[Target](intake)
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single payloads in."""

@@ -1,6 +1,6 @@
 """What every source has in common."""
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -39,40 +39,43 @@ class Target(msgspec.Struct):
     detail: str = ""  # what to say of a refusal besides the metric
 
 
-class Known:
-    """Targets by identity: so many and so large at most, then it begins anew."""
+Fate = TypeVar("Fate")
+
+
+class Known(Generic[Fate]):
+    """Fates by identity: so many and so large at most, then it begins anew."""
 
     def __init__(self, intake: "Intake") -> None:
         self._fold = intake.fold
         self._most = max(MAX_KNOWN, 4 * intake.table.wants)
         self._most_bytes = max(MAX_KNOWN_BYTES, 2 * KEY_BYTES * self._most)
-        self._targets: dict[tuple[object, ...], Target] = {}
+        self._fates: dict[tuple[object, ...], Fate] = {}
         self._bytes = 0
         self._era = self._fold.era
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._fates)
 
-    def get(self, key: tuple[object, ...]) -> Target | None:
-        """The target of an identity; None where it is not remembered."""
+    def get(self, key: tuple[object, ...]) -> Fate | None:
+        """The fate of an identity; None where it is not remembered."""
         if self._era != self._fold.era:
             self._era = self._fold.era
             self._forget()
-        return self._targets.get(key)
+        return self._fates.get(key)
 
-    def keep(self, key: tuple[object, ...], size: int, target: Target) -> Target:
-        """Remember a target under its identity, whose size is given, if no giant."""
+    def keep(self, key: tuple[object, ...], size: int, fate: Fate) -> Fate:
+        """Remember a fate under its identity, whose size is given, if no giant."""
         if size > MAX_IDENTITY:
-            return target
+            return fate
         self._bytes += size + KEY_BYTES
-        if len(self._targets) >= self._most or self._bytes > self._most_bytes:
+        if len(self._fates) >= self._most or self._bytes > self._most_bytes:
             self._forget()
             self._bytes = size + KEY_BYTES
-        self._targets[key] = target
-        return target
+        self._fates[key] = fate
+        return fate
 
     def _forget(self) -> None:
-        self._targets.clear()
+        self._fates.clear()
         self._bytes = 0
 
 

@@ -55,7 +55,7 @@ class Vector:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._targets = Targets(intake)
-        self._known = Known(intake)
+        self._known = Known[Target](intake)
 
     def fold(self, slab: Slab, outcomes: Outcomes) -> None:
         """Take a slab of single events in; logs and traces are irrelevant."""

@@ -23,7 +23,8 @@ from streams.judgement import Horizon
 from streams.marks import MAX_CHARACTERS, MAX_SERVERS
 from streams.partition import partition_of
 from streams.positions import MarksError
-from streams.sources.source import MAX_KNOWN
+from streams.sources.heads import MAX_BYTES
+from streams.sources.source import KEY_BYTES, MAX_KNOWN
 from streams.table import MAX_UNKNOWN_NAMES
 from tests.streams.stage import (
     EVERYTHING,
@@ -269,8 +270,8 @@ def test_new_names_without_end_are_counted_and_forgotten():
     assert stage.results("cloudwatch") == {"unknown_resource": 120_000}
     assert len(stage.ingest.unknown_resources) == MAX_UNKNOWN_NAMES
     source = stage.ingest._sources["cloudwatch"]
-    assert sum(len(lines) for _, lines in source._lines.values()) <= MAX_KNOWN
-    assert len(source._others) <= MAX_KNOWN
+    assert len(source._heads.lines) * KEY_BYTES <= MAX_BYTES // 2
+    assert len(source._known) <= MAX_KNOWN
     assert len(stage.add("cloudwatch", datum()).flush().of(*LAG)) == 1
 
 
@@ -427,6 +428,7 @@ def test_an_identity_of_any_size_is_not_remembered():
     stage.add("datadog", payload(one))
 
     sources = stage.ingest._sources
-    assert sources["cloudwatch"]._others == {}
+    assert sources["cloudwatch"]._heads.lines == {}
+    assert len(sources["cloudwatch"]._known) == 0
     assert len(sources["datadog"]._known) == 0
     assert stage.flush().cells == {}
