@@ -190,8 +190,10 @@ def packed_cells(cells: Sequence[Cell]) -> bytes:
     )
 
 
-def _whole(column: Iterable[float]) -> list[float]:
-    return [int(v) if abs(v) < WHOLE and v % 1 == 0 else v for v in column]
+def _whole(column: Sequence[float]) -> list[float]:
+    """Most of a column are alike, so each number is looked at once."""
+    whole = {v: int(v) for v in {*column} if abs(v) < WHOLE and not v % 1}
+    return [whole.get(v, v) for v in column] if whole else list(column)
 
 
 def unpacked_cells(data: bytes, from_ms: int = 0) -> list[Cell]:
