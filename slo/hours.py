@@ -74,15 +74,16 @@ class Facts(ABC, Generic[Held]):
         if hot < self._hot_from:
             self._warm(hot)
         self._hot_from = hot
-        cold = [one for one in self.buckets if one < hot]
-        for bucket in cold:
-            number = bucket // BUCKETS_PER_PAGE
-            if number not in dirty:
-                if number >= page and number not in self._packed:
-                    self.page(number)
-                del self.buckets[bucket]
-        if len(cold) > len(self.buckets):
-            self.buckets = dict(self.buckets)  # by itself it would never shrink
+        cold = {one // BUCKETS_PER_PAGE for one in self.buckets if one < hot} - dirty
+        for number in sorted(cold):
+            if number >= page and number not in self._packed:
+                self.page(number)
+        if cold:  # a dict that only loses what it holds would never shrink
+            self.buckets = {
+                bucket: held
+                for bucket, held in self.buckets.items()
+                if bucket >= hot or bucket // BUCKETS_PER_PAGE in dirty
+            }
         self._present = self._present & dirty or _NO_PAGES
         for one in [one for one in self._packed if one < page]:
             del self._packed[one]

@@ -6,8 +6,8 @@ an hour of minute slices takes about 200 bytes.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from math import gcd
+from operator import sub
 
 import msgspec
 
@@ -41,9 +41,11 @@ class Starts(msgspec.Struct, frozen=True, array_like=True):
 
 def starts_of(moments: Sequence[int]) -> Starts:
     """Moments in ascending order, packed."""
-    steps = [after - before for before, after in pairwise(moments)]
+    steps = list(map(sub, moments[1:], moments[:-1]))
     unit_ms = gcd(*steps) or 1
     first_ms = moments[0] if moments else 0
+    if steps.count(unit_ms) == len(steps):  # as most hours of minutes are
+        return Starts(first_ms, unit_ms, [1] * len(steps))
     return Starts(first_ms, unit_ms, [step // unit_ms for step in steps])
 
 
@@ -193,7 +195,7 @@ def packed_cells(cells: Sequence[Cell]) -> bytes:
 def _whole(column: Sequence[float]) -> list[float]:
     """Most of a column are alike, so each number is looked at once."""
     whole = {v: int(v) for v in {*column} if abs(v) < WHOLE and not v % 1}
-    return [whole.get(v, v) for v in column] if whole else list(column)
+    return [*map(whole.get, column, column)] if whole else list(column)
 
 
 def unpacked_cells(data: bytes, from_ms: int = 0) -> list[Cell]:

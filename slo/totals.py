@@ -7,9 +7,8 @@ total, buckets), or five where the events behind slices are not the counts.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from math import gcd
-from operator import add
+from operator import add, sub
 
 import msgspec
 
@@ -234,7 +233,7 @@ class RunningTotals:
     def values(self, at: int, upto: int) -> list[list[int]]:
         """What each row in [at, upto) adds to each of the three or five columns."""
         return [
-            [after - before for before, after in pairwise(column[at : upto + 1])]
+            list(map(sub, column[at + 1 : upto + 1], column[at:upto]))
             for column in self.columns
         ]
 
