@@ -8,7 +8,7 @@ from benchmarks.figures import Figure, say
 from tests.ground.cache import Missing
 
 TITLES = {
-    "limit": "limit: consume, typed decode, count",
+    "limit": "limit: consume, decode the whole of each datum, count",
     "stage1": "stage 1: to the committed transaction",
     "walk": "whole walk: to the committed ledger (SQLite)",
     "faust": "plain Faust agent, the same work per event",

@@ -112,7 +112,15 @@ def packed(
 
 def unpacked(data: bytes) -> LedgerPage:
     """The page of some bytes. Raises msgspec.DecodeError where they are none."""
-    return _ledger_decoder.decode(data)
+    page = _ledger_decoder.decode(data)
+    rows, gaps = len(page.total), len(page.held.gaps)
+    sizes = {len(page.events_bad), len(page.events_total), len(page.buckets)} - {
+        0,
+        rows,
+    }
+    if len(page.bad) != rows or gaps != max(rows - 1, 0) or sizes:
+        raise msgspec.DecodeError("the columns of a page differ in length")
+    return page
 
 
 MINUTES_PAGES = 24

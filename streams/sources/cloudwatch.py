@@ -9,9 +9,8 @@ from contextlib import suppress
 from sys import intern
 from typing import Any, Final, cast
 
-from slo.model import SECOND, Stat
 from streams.fold import Stated, state_all
-from streams.judgement import Stats, divisor_of
+from streams.judgement import Stats
 from streams.outcomes import IRRELEVANT, OK, UNKNOWN_RESOURCE, Outcomes
 from streams.packing import PIECE
 from streams.routes import tag, tags_text
@@ -28,34 +27,12 @@ from streams.sources.heads import (
     whom,
 )
 from streams.sources.source import UNDECODABLE, Intake, Known, Statement, Target
+from streams.sources.units import divisor, is_known
 from streams.table import Shape, Want
 
 UNKNOWN_UNIT: Final = "unknown_unit"
 NO_SAMPLES: Final = "no_samples"
 """A datum of nothing says nothing: its 0 is no measurement, and none that is good."""
-
-PER_SECOND: Final = "/Second"
-SI: Final = {
-    "Seconds": 1.0,
-    "Milliseconds": 1e-3,
-    "Microseconds": 1e-6,
-    "Percent": 1e-2,
-    "Count": 1.0,
-    "Bytes": 1.0,
-    "Kilobytes": 1e3,
-    "Megabytes": 1e6,
-    "Gigabytes": 1e9,
-    "Terabytes": 1e12,
-    "Bits": 0.125,
-    "Kilobits": 125.0,
-    "Megabits": 125e3,
-    "Gigabits": 125e6,
-    "Terabits": 125e9,
-}
-"""SI units per unit of the wire; `<unit>/Second` alike."""
-
-UNSTATED: Final = ("", "None")
-"""The catalogue's unit holds. Of any other nobody knows how much of it is too much."""
 
 
 class _Line:
@@ -102,19 +79,33 @@ class CloudWatch:
             self._era = self._intake.fold.era
             self._heads.forget()
         size = len(slab.values)
+        headed = self._headed(slab.values[:1])
         for first in range(0, size, PIECE):
-            self._piece(slab, range(first, min(first + PIECE, size)), outcomes)
+            piece = range(first, min(first + PIECE, size))
+            self._piece(slab, piece, outcomes, headed=headed)
             self._intake.fold.make_room()
         judged = outcomes.counts.total() + len(outcomes.undecoded)
         outcomes.counts[IRRELEVANT] += size - judged - len(outcomes.refused)
 
-    def _piece(self, slab: Slab, piece: range, outcomes: Outcomes) -> None:
+    def _headed(self, first: list[bytes | None]) -> bool:
+        """Whether a slab begins with a datum that is known by its head, or can be.
+
+        Who writes its members in another order does so with all its data.
+        """
+        head, _, _ = (first[0] or b"").partition(CLOSE) if first else (b"", b"", b"")
+        with suppress(*UNDECODABLE):
+            return head in self._heads.lines or whom(head) is not None
+        return False
+
+    def _piece(
+        self, slab: Slab, piece: range, outcomes: Outcomes, *, headed: bool
+    ) -> None:
         """The hot path: as few steps a datum as can be, and each over many at once.
 
         What is plain in every respect goes straight to the batch. Everything else goes
         to `_state`, which knows all the rules.
         """
-        places, lines, data = self._read(slab, piece, outcomes)
+        places, lines, data = self._read(slab, piece, outcomes, headed=headed)
         arrivals = slab.arrivals[piece.start : piece.stop]
         earliest = slab.span[1] - self._intake.horizon.past_ms
         latest = slab.span[0] + self._intake.horizon.future_ms
@@ -148,22 +139,31 @@ class CloudWatch:
         state_all(plain)
         outcomes.counts[OK] += len(plain)
 
-    def _read(self, slab: Slab, piece: range, outcomes: Outcomes) -> Read:
-        """Data that are known by their heads, or read one by one."""
-        lines, tails = list[_Line | None](), list[bytes]()
+    def _read(
+        self, slab: Slab, piece: range, outcomes: Outcomes, *, headed: bool
+    ) -> Read:
+        """A piece all of whose data are known by their heads, or are whole, or neither."""
         values: list[Any] = slab.values[piece.start : piece.stop]
-        known = self._heads.lines.get
-        with suppress(*UNDECODABLE, AttributeError):
-            for value in values:
-                head, _, tail = value.partition(CLOSE)
-                lines.append(known(head))
-                tails.append(BEHIND + tail)
-            data = list(map(behind, tails))
-            if None in lines:
-                pairs = zip(values, data, strict=True)
-                return piece, [self._met(value, one) for value, one in pairs], data
-            return piece, cast("list[_Line]", lines), data
+        if headed:
+            with suppress(*UNDECODABLE, AttributeError):
+                return piece, *self._by_heads(values)
+        with suppress(*UNDECODABLE):
+            data = list(map(whole, values))
+            return piece, [self._line(one, one.unit) for one in data], data
         return self._one_by_one(slab, piece, outcomes)
+
+    def _by_heads(self, values: list[Any]) -> tuple[list[_Line], list[Behind]]:
+        lines, tails = list[_Line | None](), list[bytes]()
+        known = self._heads.lines.get
+        for value in values:
+            head, _, tail = value.partition(CLOSE)
+            lines.append(known(head))
+            tails.append(BEHIND + tail)
+        data = list(map(behind, tails))
+        if None not in lines:
+            return cast("list[_Line]", lines), data
+        found = zip(lines, values, data, strict=True)
+        return [line or self._met(value, one) for line, value, one in found], data
 
     def _one_by_one(self, slab: Slab, piece: range, outcomes: Outcomes) -> Read:
         """Data of which not all are known; what is none goes to `undecoded`."""
@@ -193,7 +193,8 @@ class CloudWatch:
         line = self._heads.lines.get(head)
         if line is None:
             line = self._resolve(whom(head), said.unit)
-            self._heads.keep(head, line, asked_for=line.target.track is not None)
+            asked_for, shared = line.target.track is not None, line is NOBODYS
+            self._heads.keep(head, line, asked_for=asked_for, shared=shared)
         return line
 
     def _state(
@@ -207,6 +208,7 @@ class CloudWatch:
     ) -> None:
         if value is not None and line.unit != datum.unit:  # its metric has two units
             line = self._line(whole(value), datum.unit)
+            self._heads.follow(value.partition(CLOSE)[0], line)
         wire = datum.value
         if not wire.count and line.target.track is not None:
             outcomes.refuse(index, NO_SAMPLES, f"{line.metric} with count 0")
@@ -216,7 +218,9 @@ class CloudWatch:
         self._intake.state(line.target, one, outcomes)
 
     def _line(self, about: Whom, unit: str) -> _Line:
-        """Whom a datum is about whose head does not say it."""
+        """Whom a datum is about, by all that it says of it: its head does not."""
+        if not self._shapes(about):
+            return NOBODYS
         metric, dimensions = about.metric_name, about.dimensions
         texts = (metric, about.namespace, unit, about.account_id, about.region)
         key = (*texts, frozenset(dimensions.items()))
@@ -229,14 +233,13 @@ class CloudWatch:
     def _resolve(self, about: Whom, unit: str) -> _Line:
         """Who asks for a datum, if anybody does."""
         metric, dimensions = about.metric_name, about.dimensions
-        wanted = self._intake.table.cloudwatch.get((about.namespace, metric), ())
-        shapes = [shape for shape in wanted if shape.names == dimensions.keys()]
+        shapes = self._shapes(about)
         if not shapes:
             return NOBODYS
         want = self._wanted(shapes, dimensions)
         if isinstance(want, str):
             return _Line(metric, unit, Target(want))
-        if unit not in UNSTATED and unit.removesuffix(PER_SECOND) not in SI:
+        if not is_known(unit):
             detail = f" in {unit[:20]!r}"
             return _Line(metric, unit, Target(UNKNOWN_UNIT, detail=detail))
         tags = [tag(name, value) for name, value in dimensions.items()]
@@ -244,8 +247,13 @@ class CloudWatch:
         track = self._intake.fold.track(want, tags_text(tags), want.period_ms)
         if isinstance(track, str):
             return _Line(metric, unit, Target(track))
-        target = Target(OK, track, want.bounds, _divisor(unit, want))
+        target = Target(OK, track, want.bounds, divisor(unit, want))
         return _Line(metric, unit, target)
+
+    def _shapes(self, about: Whom | Datum) -> list[Shape]:
+        wanted = self._intake.table.cloudwatch
+        several = wanted.get((about.namespace, about.metric_name), ())
+        return [one for one in several if one.names == about.dimensions.keys()]
 
     def _wanted(self, shapes: list[Shape], dimensions: dict[str, str]) -> Want | str:
         outcome = IRRELEVANT
@@ -258,15 +266,3 @@ class CloudWatch:
                 self._intake.table.unknown_resource(shape.kind, name)
                 outcome = UNKNOWN_RESOURCE
         return outcome
-
-
-def _divisor(unit: str, want: Want) -> float:
-    """What to divide by for SI units.
-
-    A sum over the period becomes a rate where the plan reads a rate, unless the wire
-    says that it is one.
-    """
-    divisor = divisor_of(SI.get(unit.removesuffix(PER_SECOND), want.scale))
-    if want.rate and want.bounds.stat is Stat.SUM and not unit.endswith(PER_SECOND):
-        return divisor * (want.period_ms / SECOND)
-    return divisor

@@ -26,6 +26,9 @@ MAX_COUNT: Final = 1e12
 MAX_BYTES: Final = 64 * 1024 * 1024
 """With what they take besides their text: some 100,000 heads, or more of a large plan."""
 
+SLOT_BYTES: Final = 150
+"""What a head takes besides itself whose line is shared, as nobody's is."""
+
 
 class Values(msgspec.Struct, gc=False):
     """The numbers of a period, in the wire's unit."""
@@ -100,9 +103,11 @@ class Heads(Generic[Line]):
         self._bytes = 0
         self._most = max(MAX_BYTES, 2 * KEY_BYTES * 4 * wants)
 
-    def keep(self, head: bytes, line: Line, *, asked_for: bool) -> None:
-        """Remember a head, if it is no giant."""
-        size = len(head) + KEY_BYTES
+    def keep(
+        self, head: bytes, line: Line, *, asked_for: bool, shared: bool = False
+    ) -> None:
+        """Remember a head, if it is no giant; `shared`: its line is that of others."""
+        size = len(head) + (SLOT_BYTES if shared else KEY_BYTES)
         if len(head) > MAX_IDENTITY:
             return
         if self._bytes + size > (self._most if asked_for else self._most // 2):
@@ -111,6 +116,11 @@ class Heads(Generic[Line]):
             self.forget()
         self._bytes += size
         self.lines[head] = line
+
+    def follow(self, head: bytes, line: Line) -> None:
+        """Who is known by a head goes on otherwise, in another unit."""
+        if head in self.lines:
+            self.lines[head] = line
 
     def forget(self) -> None:
         """Know nobody."""

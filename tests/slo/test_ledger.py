@@ -2,6 +2,7 @@
 
 import sys
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from slo.ledger import FINE_MS, PAGE_MS, LostPageError, SeriesLedger
 from slo.model import DAY, HOUR, MINUTE, Counts
-from slo.pages import packed, unpacked
+from slo.pages import LedgerPage, Starts, packed, unpacked
 from tests.slo.made import T0
 
 # -- against a plain dict ----------------------------------------------------------
@@ -452,6 +453,24 @@ def test_many_pages_come_back_as_one_by_one(wide, unit):
         assert [c.typecode for c in again._totals.columns] == [
             c.typecode for c in ledger._totals.columns
         ]
+
+
+TORN = {
+    "bad events": {"bad": [0]},
+    "starts": {"held": Starts(T0, MINUTE, [1])},
+    "events behind slices": {"events_bad": [0], "events_total": [1]},
+    "buckets": {"buckets": [1, 1, 1, 1]},
+}
+
+
+@pytest.mark.parametrize("what", TORN)
+def test_a_page_whose_columns_differ_in_length_is_none(what):
+    sound = LedgerPage(Starts(T0, MINUTE, [1, 1]), [0, 0, 0], [1, 1, 1])
+    torn = msgspec.structs.replace(sound, **TORN[what])
+    SeriesLedger().restore(msgspec.msgpack.encode(sound))
+
+    with pytest.raises(msgspec.DecodeError, match="differ in length"):
+        SeriesLedger().restore(msgspec.msgpack.encode(torn))
 
 
 def memory(ledger):

@@ -1,5 +1,6 @@
 """Who is known by its head is read as if all of it were read."""
 
+import json
 from collections import Counter
 from unittest.mock import patch
 
@@ -8,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slo.model import MINUTE
+from streams.fold import FORGET_MS, MAX_TAG_SETS
 from streams.sources import cloudwatch, heads
-from streams.sources.heads import KEY_BYTES, MAX_IDENTITY, Heads
+from streams.sources.heads import KEY_BYTES, MAX_IDENTITY, SLOT_BYTES, Heads
 from tests.streams.stage import NOW, Stage, datum, text
 
 ABOUT = [
@@ -27,6 +29,12 @@ ABOUT = [
     '"region":"eu\\"west}"',
     '"another":{"with":["members",{}]}',
     '"another":"of text"',
+    '"namespace":null',
+    '"account_id":null',
+    '"\\u0072egion":"us-east-1"',
+    '"\\u006detric_name":"ConnectionAttempts"',
+    '"":"}"',
+    '"another":"\u00e9"',
 ]
 SAID = [
     f'"timestamp":{NOW - MINUTE}',
@@ -39,6 +47,9 @@ SAID = [
     '"unit":"Milliseconds"',
     '"unit":"Count"',
     '"unit":null',
+    '"\\u0074imestamp":1',
+    '"another":01',
+    '"another":"\\q"',
 ]
 PLAIN = [ABOUT[0], ABOUT[2], ABOUT[5], SAID[0], SAID[3], SAID[6]]
 ENDS = ["", "\n", " {}", "}", ",", '{"namespace":1}']
@@ -129,6 +140,59 @@ def test_what_does_not_say_whom_it_is_about_before_its_first_brace_is_no_head(sa
     assert stage.results("cloudwatch") == {"ok": 2}
 
 
+SORTED = [
+    json.dumps(datum(who=who), sort_keys=True).encode()
+    for who in ("orders-a", "orders-b")
+]
+
+
+def test_data_without_heads_are_read_whole_and_whom_nobody_asks_for_is_not_kept():
+    stage = Stage()
+    nobodys = datum("CPUUtilization"), datum(dimensions={"DatabaseClass": "large"})
+    several = [json.dumps(one, sort_keys=True).encode() for one in nobodys]
+
+    with patch.object(cloudwatch, "behind", side_effect=AssertionError):
+        stage.add("cloudwatch", *SORTED, *several, *SORTED)
+
+    source = stage.ingest._sources["cloudwatch"]
+    assert (len(source._known), source._heads.lines) == (2, {})
+    assert stage.results("cloudwatch") == {"ok": 4, "irrelevant": 2}
+
+
+def test_a_broken_datum_among_others_breaks_none_of_them():
+    stage = Stage()
+    stage.add("cloudwatch", datum(), b'{"cut', SORTED[1], datum(at=NOW))
+
+    assert stage.results("cloudwatch") == {"ok": 3, "malformed": 1}
+
+
+def test_a_head_goes_on_in_the_unit_that_it_came_to():
+    stage = Stage().add("cloudwatch", datum(unit="Seconds", value=0.02))
+    stage.add("cloudwatch", datum(at=NOW))
+
+    with patch.object(cloudwatch, "whole", side_effect=AssertionError):
+        stage.add("cloudwatch", datum(at=NOW + MINUTE), at=NOW + MINUTE)
+
+    cells = stage.flush().of("instance:orders-a", "cloudwatch:AuroraReplicaLag")
+    assert [cell[4] for cell in cells] == [0.02] * 3
+
+
+def test_who_was_refused_is_heard_once_silent_ones_are_forgotten():
+    def of_account(number: int, at: int) -> dict[str, object]:
+        return datum(account_id=str(number), at=at - MINUTE)
+
+    stage = Stage()
+    stage.add("cloudwatch", *(of_account(n, NOW) for n in range(MAX_TAG_SETS + 1)))
+    assert stage.results("cloudwatch") == {"ok": MAX_TAG_SETS, "refused": 1}
+
+    later = NOW + 2 * FORGET_MS
+    for clock_ms in (NOW, NOW + FORGET_MS, later):
+        stage.ingest.flush([], {}, clock_ms)
+    stage.add("cloudwatch", of_account(MAX_TAG_SETS, later), at=later)
+
+    assert stage.results("cloudwatch") == {"ok": MAX_TAG_SETS + 1, "refused": 1}
+
+
 def test_what_nobody_asks_for_takes_half_of_the_room_and_pushes_nobody_out(monkeypatch):
     monkeypatch.setattr(heads, "MAX_BYTES", 10 * (KEY_BYTES + 2))
     known: Heads[str] = Heads()
@@ -138,6 +202,15 @@ def test_what_nobody_asks_for_takes_half_of_the_room_and_pushes_nobody_out(monke
         )
 
     assert [*known.lines] == [b"%02d" % number for number in range(5)]
+
+
+def test_heads_that_share_a_line_take_less(monkeypatch):
+    monkeypatch.setattr(heads, "MAX_BYTES", 2 * 5 * (SLOT_BYTES + 2))
+    known: Heads[str] = Heads()
+    for number in range(20):
+        known.keep(b"%02d" % number, "", asked_for=False, shared=True)
+
+    assert len(known.lines) == 5
 
 
 def test_beyond_the_room_it_begins_anew(monkeypatch):
