@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from itertools import chain, pairwise
 
 from slo.model import HOUR, MINUTE
-from slo.pages import MINUTES_PAGES, LedgerPage, unpacked
+from slo.pages import MINUTES_PAGES, NO_PAGES, LedgerPage, unpacked
 from slo.totals import RunningTotals
 
 PAGE_MS = HOUR
@@ -32,10 +32,6 @@ _TEN_MINUTES = 10 * MINUTE
 
 _HOURS_PAGES = 174
 """So many pages behind the fine ones are kept as rows of an hour, or finer."""
-
-
-_NO_PAGES: AbstractSet[int] = frozenset()
-"""One for all: an empty set of each ledger's own would take 200 bytes."""
 
 
 class LostPageError(Exception):
@@ -63,15 +59,15 @@ class Folding:
     ) -> None:
         self._totals = totals
         self._fetch = fetch
-        self.open: AbstractSet[int] = _NO_PAGES
+        self.open: AbstractSet[int] = NO_PAGES
         self.trust(NEVER)
 
-    def trust(self, page: int, still_open: AbstractSet[int] = _NO_PAGES) -> None:
+    def trust(self, page: int, still_open: AbstractSet[int] = NO_PAGES) -> None:
         """The hours before an hour number are folded, but those that are still open."""
         self.fine_page, self.fine_ms = page, page * PAGE_MS
         self._hours_page = page - MINUTES_PAGES
         self._block_page = (page - _HOURS_PAGES) // BLOCK_PAGES * BLOCK_PAGES
-        self.open = still_open or _NO_PAGES
+        self.open = still_open or NO_PAGES
 
     def pages(self, begin: int, end: int) -> Iterator[int]:
         """The hour numbers in [begin, end) in which a row begins."""
@@ -129,7 +125,7 @@ class Folding:
                 if one not in fine:
                     self._read(one, one + 1)
             still_open.update(together)
-        self.open = still_open or _NO_PAGES
+        self.open = still_open or NO_PAGES
 
     def _merge(self, begin: int, end: int) -> None:
         """Make rows of the width that they should have."""
@@ -153,7 +149,7 @@ class Folding:
         count = self._totals.place(page * PAGE_MS)
         if count:
             self._totals.drop(count)
-        self.open = {one for one in self.open if one >= page} or _NO_PAGES
+        self.open = {one for one in self.open if one >= page} or NO_PAGES
         return page
 
     # -- and back ----------------------------------------------------------------

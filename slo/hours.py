@@ -5,13 +5,11 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from slo.model import BUCKET_MS, HOUR
+from slo.pages import NO_PAGES
 
 BUCKETS_PER_PAGE = HOUR // BUCKET_MS
 
 Held = TypeVar("Held")
-
-_NO_PAGES: frozenset[int] = frozenset()
-"""One for all: an empty set of each route's own would take 200 bytes."""
 
 
 class Facts(ABC, Generic[Held]):
@@ -48,7 +46,7 @@ class Facts(ABC, Generic[Held]):
         self._hot_from = resident_from * BUCKETS_PER_PAGE
         self._packed: dict[int, bytes] = {}
         # Of the buckets before `_hot_from`, those of these pages are all at hand.
-        self._present = _NO_PAGES
+        self._present = NO_PAGES
 
     def hold(self, page: int, data: bytes) -> None:
         """Take a saved page in as it is packed; nothing newer is held yet."""
@@ -84,7 +82,7 @@ class Facts(ABC, Generic[Held]):
                 for bucket, held in self.buckets.items()
                 if bucket >= hot or bucket // BUCKETS_PER_PAGE in dirty
             }
-        self._present = self._present & dirty or _NO_PAGES
+        self._present = self._present & dirty or NO_PAGES
         for one in [one for one in self._packed if one < page]:
             del self._packed[one]
 

@@ -16,6 +16,9 @@ from slo.narrow import climbed
 WHOLE = 1 << 53
 """Whole numbers below take fewer bytes as such; above, MessagePack may have none."""
 
+NO_PAGES: frozenset[int] = frozenset()
+"""One for all: an empty set of each series' and route's own would take 200 bytes."""
+
 
 class Starts(msgspec.Struct, frozen=True, array_like=True):
     """Moments in order: the first, and each one's distance from the one before.
@@ -113,12 +116,10 @@ def packed(
 def unpacked(data: bytes) -> LedgerPage:
     """The page of some bytes. Raises msgspec.DecodeError where they are none."""
     page = _ledger_decoder.decode(data)
-    rows, gaps = len(page.total), len(page.held.gaps)
-    sizes = {len(page.events_bad), len(page.events_total), len(page.buckets)} - {
-        0,
-        rows,
-    }
-    if len(page.bad) != rows or gaps != max(rows - 1, 0) or sizes:
+    rows = len(page.total)
+    always = len(page.bad) == rows and len(page.held.gaps) == max(rows - 1, 0)
+    seldom = (page.events_bad, page.events_total, page.buckets)
+    if not always or any(len(column) not in (0, rows) for column in seldom):
         raise msgspec.DecodeError("the columns of a page differ in length")
     return page
 

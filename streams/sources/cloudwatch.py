@@ -79,7 +79,7 @@ class CloudWatch:
             self._era = self._intake.fold.era
             self._heads.forget()
         size = len(slab.values)
-        headed = self._headed(slab.values[:1])
+        headed = self._headed(slab)
         for first in range(0, size, PIECE):
             piece = range(first, min(first + PIECE, size))
             self._piece(slab, piece, outcomes, headed=headed)
@@ -87,12 +87,13 @@ class CloudWatch:
         judged = outcomes.counts.total() + len(outcomes.undecoded)
         outcomes.counts[IRRELEVANT] += size - judged - len(outcomes.refused)
 
-    def _headed(self, first: list[bytes | None]) -> bool:
+    def _headed(self, slab: Slab) -> bool:
         """Whether a slab begins with a datum that is known by its head, or can be.
 
         Who writes its members in another order does so with all its data.
         """
-        head, _, _ = (first[0] or b"").partition(CLOSE) if first else (b"", b"", b"")
+        first = next(iter(slab.values), None) or b""
+        head, _, _ = first.partition(CLOSE)
         with suppress(*UNDECODABLE):
             return head in self._heads.lines or whom(head) is not None
         return False
@@ -134,8 +135,7 @@ class CloudWatch:
                     (line.track, start_ms, arrival_ms, wire.count, total, low, high)
                 )
             else:
-                one = (slab.values[index], datum, index, arrival_ms)
-                self._state(line, *one, outcomes)
+                self._state(line, datum, slab, index, outcomes)
         state_all(plain)
         outcomes.counts[OK] += len(plain)
 
@@ -200,13 +200,13 @@ class CloudWatch:
     def _state(
         self,
         line: _Line,
-        value: bytes | None,
         datum: Said,
+        slab: Slab,
         index: int,
-        arrival_ms: int,
         outcomes: Outcomes,
     ) -> None:
-        if value is not None and line.unit != datum.unit:  # its metric has two units
+        if line.unit != datum.unit:  # its metric comes in several
+            value = slab.values[index] or b""
             line = self._line(whole(value), datum.unit)
             self._heads.follow(value.partition(CLOSE)[0], line)
         wire = datum.value
@@ -214,7 +214,8 @@ class CloudWatch:
             outcomes.refuse(index, NO_SAMPLES, f"{line.metric} with count 0")
             return
         stats = Stats(wire.count, wire.sum, wire.min, wire.max)
-        one = Statement(line.metric, datum.timestamp, stats, index, arrival_ms)
+        at = (datum.timestamp, stats, index, slab.arrivals[index])
+        one = Statement(line.metric, *at)
         self._intake.state(line.target, one, outcomes)
 
     def _line(self, about: Whom, unit: str) -> _Line:
@@ -250,7 +251,7 @@ class CloudWatch:
         target = Target(OK, track, want.bounds, divisor(unit, want))
         return _Line(metric, unit, target)
 
-    def _shapes(self, about: Whom | Datum) -> list[Shape]:
+    def _shapes(self, about: Whom) -> list[Shape]:
         wanted = self._intake.table.cloudwatch
         several = wanted.get((about.namespace, about.metric_name), ())
         return [one for one in several if one.names == about.dimensions.keys()]

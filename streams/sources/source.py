@@ -25,6 +25,14 @@ MAX_KNOWN_BYTES: Final = 16 * 1024 * 1024
 KEY_BYTES: Final = 400
 """What an identity takes besides its text."""
 
+IDENTITIES: Final = 4
+"""So many of each want may be remembered: of accounts, regions, units."""
+
+
+def room(wants: int, least: int) -> int:
+    """The bytes that identities may take, where a plan has so many wants."""
+    return max(least, 2 * KEY_BYTES * IDENTITIES * wants)
+
 
 class Target(msgspec.Struct):
     """What a metric of somebody came to: a track to state to, or an outcome.
@@ -47,8 +55,8 @@ class Known(Generic[Fate]):
 
     def __init__(self, intake: "Intake") -> None:
         self._fold = intake.fold
-        self._most = max(MAX_KNOWN, 4 * intake.table.wants)
-        self._most_bytes = max(MAX_KNOWN_BYTES, 2 * KEY_BYTES * self._most)
+        self._most = max(MAX_KNOWN, IDENTITIES * intake.table.wants)
+        self._most_bytes = room(intake.table.wants, MAX_KNOWN_BYTES)
         self._fates: dict[tuple[object, ...], Fate] = {}
         self._bytes = 0
         self._era = self._fold.era

@@ -1,6 +1,6 @@
 """Reading what an image is loaded from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -28,7 +28,7 @@ def read_history(
 ) -> History:
     """A partition's history; of the facts only the newest `resident_hours`."""
 
-    def rows(table: Any, *where: ColumnElement[bool]) -> list[Any]:
+    def rows(table: Any, *where: ColumnElement[bool]) -> Sequence[Any]:
         query = select(table).where(table.c.partition == partition, *where)
         return _all(connection, query.order_by(*table.primary_key))
 
@@ -62,14 +62,14 @@ def read_history(
     )
 
 
-def _all(connection: Connection, query: Select[Any]) -> list[Any]:
+def _all(connection: Connection, query: Select[Any]) -> Sequence[Any]:
     """Its rows, at once: one by one each takes a call of the driver."""
-    return list(connection.execute(query).all())
+    return connection.execute(query).all()
 
 
 def _facts(
     connection: Connection, partition: int, resident_hours: int
-) -> tuple[int, list[tuple[int, Route]], list[Page]]:
+) -> tuple[int, list[tuple[int, Route]], Sequence[Page]]:
     """The first hour of facts that is read, every route, and the pages."""
     pages, routes = schema.fact_page, schema.route
     mine = pages.c.partition == partition

@@ -107,7 +107,7 @@ class History(msgspec.Struct, frozen=True):
 
     resident_hour: int  # older pages of facts were left in the store
     routes: list[tuple[int, Route]]
-    facts: list[tuple[int, int, bytes]]
+    facts: Sequence[tuple[int, int, bytes]]
     histories: list[tuple[int, bytes]]
     ledgers: list[tuple[int, int, bytes]]
     series: list[SeriesRow]
