@@ -32,6 +32,10 @@ class WorkerStoppedError(Exception):
     """The process must end, and its supervisor start it again: the message says why."""
 
 
+class UnansweredError(WorkerStoppedError):
+    """Nobody answered for as long as was waited."""
+
+
 Tokens = Callable[[], tuple[str, int]]
 """A fresh token for OAUTHBEARER, and until when it is good, epoch ms."""
 
@@ -53,16 +57,14 @@ class Connection(msgspec.Struct, frozen=True):
         """The settings of one client; `options` win over `own` (underscores: dots).
 
         librdkafka's own lines are left out unless `log_level` is among the options:
-        we say what they mean, once. `metadata.recovery.strategy`: a client that begins
-        anew when all brokers are away forgets the coordinator that a transaction waits
-        for, whose call never returns; and a group's, for as long as a record of that
-        broker is in anybody's hands.
+        we say what they mean, once. `metadata.recovery.strategy`: brokers that all hang
+        are named to nobody as they come back, and who was told of none knows none.
         """
         named = {name.replace("_", "."): value for name, value in own.items()}
         common = {
             "bootstrap.servers": self.bootstrap,
             "log_level": 2,
-            "metadata.recovery.strategy": "none",
+            "metadata.recovery.strategy": "rebootstrap",
             "reconnect.backoff.max.ms": 1 * SECOND,
         }
         found = {**common, **named, **self.options}
@@ -116,11 +118,13 @@ def producer_settings(connection: Connection, transactional_id: str) -> Settings
     """The settings of stage 1's producer.
 
     Uncompressed: aiokafka reads nothing but gzip without an extra, and a batch is
-    dense already.
+    dense already. `metadata.recovery.strategy`: who begins anew forgets the coordinator
+    that a transaction waits for, and its call never returns.
     """
     return connection.settings(
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
+        metadata_recovery_strategy="none",
         linger_ms=0,
         compression_type="none",
     )
@@ -137,7 +141,7 @@ Answer = TypeVar("Answer")
 def answered(ask: Callable[[], Answer], patience_s: float = PATIENCE_S) -> Answer:
     """What brokers say, asked again as long as the fault may pass.
 
-    Raises WorkerStoppedError where Kafka refuses, or stays away for too long.
+    Raises WorkerStoppedError where Kafka refuses, UnansweredError where it stays away.
     """
     give_up_at = time.monotonic() + patience_s
     while True:
@@ -145,9 +149,10 @@ def answered(ask: Callable[[], Answer], patience_s: float = PATIENCE_S) -> Answe
             return ask()
         except KafkaException as error:
             cause = error.args[0]
-            refused = cause.fatal() or cause.code() in REFUSING
-            if refused or time.monotonic() > give_up_at:
+            if cause.fatal() or cause.code() in REFUSING:
                 raise refusal(cause) from error
+            if time.monotonic() > give_up_at:
+                raise UnansweredError(str(refusal(cause))) from error
             log.warning("asked again: %s", reason(error))
             time.sleep(PAUSE_S)
 
@@ -227,9 +232,6 @@ def create_topics(
                 raise WorkerStoppedError(
                     f"topic {name} cannot be created: {reason(error)}"
                 ) from error
-
-
-# -- what an error means ------------------------------------------------------------
 
 
 def reason(error: KafkaException) -> str:

@@ -24,6 +24,7 @@ from streams.runtimes.offsets import Start, starts
 from streams.runtimes.polled import Place, polled
 from streams.runtimes.settings import FAR_BEHIND, IngestSettings
 from streams.runtimes.transactions import AbortedError, Transactions
+from streams.runtimes.wayback import EVERYTHING, WayBack
 from streams.timing import Timings
 from streams.topics import Topics
 
@@ -63,10 +64,8 @@ class IngestWorker:
         self._timings = timings or Timings()
         self._positions = Positions()
         self._appetite = Appetite()
-        self._unflushed = 0
-        self._flushed_at = 0.0
-        self._must_go_back = False
-        self._leaving = False
+        self._unflushed, self._flushed_at = 0, 0.0
+        self._must_go_back = self._leaving = False
 
     # -- life --------------------------------------------------------------------
 
@@ -102,6 +101,7 @@ class IngestWorker:
         self._inputs = Inputs(self._admin, self._topics, self._output, time.monotonic)
         self._inputs.known()
         self._watermarks = Watermarks(self._admin, time.monotonic)
+        self._way_back = WayBack(self._admin)
         self._consumer = Consumer(consumer_settings(connection, own.group, slot))
         self._consumer.subscribe(
             self._topics.subscription(),
@@ -126,7 +126,8 @@ class IngestWorker:
         Records that were collected while a rebalance made us go back are dropped with
         the fold: they will be read again.
         """
-        messages = self._consumer.consume(self._appetite.records, self._patience())
+        most = EVERYTHING if self._must_go_back else self._appetite.records
+        messages = self._consumer.consume(most, self._patience())
         clock_ms, begun_at, read = self._clock(), time.monotonic(), 0
         if not self._must_go_back:
             found = polled(messages)
@@ -268,11 +269,20 @@ class IngestWorker:
         self.refused = {p: why for p, why in self.refused.items() if p not in gone}
 
     def _go_back(self) -> None:
-        """Drop the fold; every held partition goes back to what is committed."""
+        """Drop the fold; every held partition goes back to what is committed.
+
+        Until we hear what that is, polls go on, and what they bring is dropped.
+        """
         self._handover.drop()
         self._ingest.discard()
-        self._unflushed, self._must_go_back = 0, False
-        self._read_from(self._positions.places())
+        places, self._unflushed = self._positions.places(), 0
+        found = self._way_back.go(self._consumer, places)
+        self._must_go_back = found is None
+        if found is not None:
+            for place in places:  # a deleted topic's are not held any more
+                self._positions.drop(place)
+            for start in found:
+                self._hold(start)
 
     def _skip_expired(self, place: Place) -> None:
         """Its records expired while they waited for us: go on where the log begins.
@@ -280,17 +290,7 @@ class IngestWorker:
         What is folded of it stays, so it is committed first.
         """
         self._or_go_back(self.flush)
-        if place in self._positions:
-            self._read_from([place])
-
-    def _read_from(self, places: list[Place]) -> None:
-        found = starts(self._admin, self._consumer, places)
-        self._consumer.incremental_unassign([Offset(*s.place) for s in found])
-        self._consumer.incremental_assign([Offset(*s.place, s.offset) for s in found])
-        for place in places:  # a deleted topic's are not found, and not held any more
-            self._positions.drop(place)
-        for start in found:
-            self._hold(start)
+        self._must_go_back |= place in self._positions
 
 
 def _places(offsets: list[Offset]) -> list[Place]:

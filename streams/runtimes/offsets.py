@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 
-from streams.kafka import ANSWER_SECONDS, answered, log
+from streams.kafka import ANSWER_SECONDS, PATIENCE_S, answered, log
 from streams.runtimes.polled import Place
 
 EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -79,16 +79,18 @@ def look_around(admin: AdminClient) -> set[str] | None:
         return None
 
 
-def committed(consumer: Consumer, places: Iterable[Place]) -> list[Start]:
+def committed(
+    consumer: Consumer, places: Iterable[Place], patience_s: float = PATIENCE_S
+) -> list[Start]:
     """What the group has committed, -1 where it never did, with the note it left.
 
     A killed worker's transaction hides its offsets until its time-out: we wait.
-    Raises WorkerStoppedError where the group does not answer for long.
+    Raises UnansweredError where the group does not answer for so long.
     """
     wanted = [Offset(*place) for place in places]
 
     def found() -> list[Start]:
-        offsets = consumer.committed(wanted, timeout=ANSWER_SECONDS)
+        offsets = consumer.committed(wanted, timeout=min(patience_s, ANSWER_SECONDS))
         for offset in offsets:
             if offset.error:
                 raise KafkaException(offset.error)
@@ -97,23 +99,27 @@ def committed(consumer: Consumer, places: Iterable[Place]) -> list[Start]:
             for o in offsets
         ]
 
-    return answered(found)
+    return answered(found, patience_s)
 
 
 def starts(
-    admin: AdminClient, consumer: Consumer, places: Collection[Place]
+    admin: AdminClient,
+    consumer: Consumer,
+    places: Collection[Place],
+    patience_s: float = PATIENCE_S,
 ) -> list[Start]:
     """Where to go on reading partitions of ours, without those of deleted topics.
 
     From the committed offset; a partition that was never read from its first record.
     What expired before it was read is lost: that is said, and never jumped over
     silently. An offset beyond the log's end belongs to a topic of the same name that
-    is gone: the new one is read from its first record.
+    is gone: the new one is read from its first record. Raises UnansweredError where
+    the group does not answer for `patience_s`.
     """
     lows, highs = bounds(admin, places, EARLIEST), bounds(admin, places, LATEST)
     return [
         _within(start, lows[start.place], highs[start.place])
-        for start in committed(consumer, lows.keys() & highs.keys())
+        for start in committed(consumer, lows.keys() & highs.keys(), patience_s)
     ]
 
 

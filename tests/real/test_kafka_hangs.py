@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from streams.kafka import Connection, WorkerStoppedError
 from streams.runtimes import handover
@@ -153,6 +154,31 @@ def test_brokers_that_are_all_away_for_a_moment_hang_no_call(flow, broker, caplo
             thread.join()
     flow.exact()
     assert "left behind" not in caplog.text
+
+
+def test_a_worker_whose_client_is_told_of_no_broker_is_told_again(flow, wire, caplog):
+    """As by a broker that hung for longer than its session, with records in hand."""
+    with flow.stage.running() as worker:
+        hung(flow, wire, worker, END_TXN)
+        flow.more(4_000)
+        until("they are in its hands", lambda: ahead(flow, worker) > 1_000)
+        wire.names_nobody = True
+        until("it was told of nobody", lambda: f"{flow.stage.group}-0" in wire.told)
+        wire.names_nobody = False
+        stepped(worker, 9, lambda: "left behind" in caplog.text)
+        flow.all_of(worker)
+        flow.exact()
+
+
+def ahead(flow, worker) -> int:
+    """As many records as a worker's client has fetched and not given it yet."""
+    fetched = 0
+    for number in range(4):
+        place = (flow.stage.walk.table, number)
+        at = TopicPartition(*place)
+        _, end = worker._consumer.get_watermark_offsets(at, cached=True)
+        fetched += end - worker._positions.next(place)
+    return fetched
 
 
 # -- what the hand-over does of its own ----------------------------------------------

@@ -35,13 +35,15 @@ def test_no_consumer_of_ours_jumps_over_what_expired_or_reads_what_was_aborted()
     assert found["enable.auto.commit"] is False
 
 
-def test_no_client_of_ours_begins_anew_and_each_comes_back_within_a_second():
-    """One that began anew held no coordinator while a record of the old broker lived."""
+def test_a_producer_never_begins_anew_all_others_do_and_each_is_back_within_a_second():
+    """It would forget who coordinates; they, told of no broker, would ask nobody."""
     plain = Connection("a:9092")
     clients = [plain.settings(), consumer_settings(plain, "g")]
+    strategies = []
     for settings in (*clients, producer_settings(plain, "t")):
-        assert settings["metadata.recovery.strategy"] == "none"
+        strategies.append(settings["metadata.recovery.strategy"])
         assert settings["reconnect.backoff.max.ms"] == 1_000
+    assert strategies == ["rebootstrap", "rebootstrap", "none"]
 
 
 def test_an_answer_that_may_change_is_asked_for_again():
