@@ -119,12 +119,14 @@ def producer_settings(connection: Connection, transactional_id: str) -> Settings
 
     Uncompressed: aiokafka reads nothing but gzip without an extra, and a batch is
     dense already. `metadata.recovery.strategy`: who begins anew forgets the coordinator
-    that a transaction waits for, and its call never returns.
+    that a transaction waits for, and its call never returns. `retry.backoff.ms`: the
+    markers of the transaction before take some ms; its default is a hand-over's length.
     """
     return connection.settings(
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_MS,
         metadata_recovery_strategy="none",
+        retry_backoff_ms=10,
         linger_ms=0,
         compression_type="none",
     )
@@ -155,9 +157,6 @@ def answered(ask: Callable[[], Answer], patience_s: float = PATIENCE_S) -> Answe
                 raise UnansweredError(str(refusal(cause))) from error
             log.warning("asked again: %s", reason(error))
             time.sleep(PAUSE_S)
-
-
-# -- what a broker knows ----------------------------------------------------------
 
 
 class TopicIdentity(msgspec.Struct, frozen=True):
