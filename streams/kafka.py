@@ -58,7 +58,7 @@ class Connection(msgspec.Struct, frozen=True):
 
         librdkafka's own lines are left out unless `log_level` is among the options:
         we say what they mean, once. `metadata.recovery.strategy`: brokers that all hang
-        are named to nobody as they come back, and who was told of none knows none.
+        are named to nobody as they come back; who was told of none begins anew.
         """
         named = {name.replace("_", "."): value for name, value in own.items()}
         common = {
@@ -120,7 +120,7 @@ def producer_settings(connection: Connection, transactional_id: str) -> Settings
     Uncompressed: aiokafka reads nothing but gzip without an extra, and a batch is
     dense already. `metadata.recovery.strategy`: who begins anew forgets the coordinator
     that a transaction waits for, and its call never returns. `retry.backoff.ms`: the
-    markers of the transaction before take some ms; its default is a hand-over's length.
+    markers of the transaction before take some ms; its default is 100 ms.
     """
     return connection.settings(
         transactional_id=transactional_id,

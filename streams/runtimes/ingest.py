@@ -21,7 +21,7 @@ from streams.runtimes.handover import Handover, RefusedError, outbound, standing
 from streams.runtimes.inputs import Inputs
 from streams.runtimes.marks import Positions, Watermarks
 from streams.runtimes.offsets import Start, starts
-from streams.runtimes.polled import Place, polled
+from streams.runtimes.polled import Place, places_of, polled
 from streams.runtimes.settings import FAR_BEHIND, IngestSettings
 from streams.runtimes.transactions import AbortedError, Transactions
 from streams.runtimes.wayback import EVERYTHING, WayBack
@@ -101,7 +101,7 @@ class IngestWorker:
         self._inputs = Inputs(self._admin, self._topics, self._output, time.monotonic)
         self._inputs.known()
         self._watermarks = Watermarks(self._admin, time.monotonic)
-        self._way_back = WayBack(self._admin)
+        self._way_back = WayBack(self._admin, time.monotonic)
         self._consumer = Consumer(consumer_settings(connection, own.group, slot))
         self._consumer.subscribe(
             self._topics.subscription(),
@@ -129,13 +129,13 @@ class IngestWorker:
         most = EVERYTHING if self._must_go_back else self._appetite.records
         messages = self._consumer.consume(most, self._patience())
         clock_ms, begun_at, read = self._clock(), time.monotonic(), 0
+        found = polled(messages)
         if not self._must_go_back:
-            found = polled(messages)
             for slab in self._positions.fresh(found, clock_ms):
                 self._ingest.add(slab, clock_ms)
                 read += len(slab.offsets)
-            for place in found.expired:
-                self._skip_expired(place)
+            if found.expired:
+                self._skip_expired(found.expired)
         self._appetite.fed(read, time.monotonic() - begun_at)
         self._unflushed += read
         self.records += read
@@ -193,7 +193,11 @@ class IngestWorker:
            and the group's generation of this moment.
         3. Take the batches and dead letters of the fold, with marks and inputs.
         4. Begin.
+
+        Raises AbortedError where what the positions stand for was dropped.
         """
+        if self._must_go_back:
+            raise AbortedError("there is nothing to hand over before we went back")
         self._settle()
         self._flushed_at, clock_ms = time.monotonic(), self._clock()
         offsets, group = standing(self._positions, self._ingest, self._consumer)
@@ -216,7 +220,7 @@ class IngestWorker:
     def _assigned(self, consumer: Consumer, offsets: list[Offset]) -> None:
         if self._leaving:  # a closing consumer asks in vain, and nothing is read
             return
-        begun = starts(self._admin, consumer, _places(offsets))
+        begun = starts(self._admin, consumer, places_of(offsets))
         consumer.incremental_assign([Offset(*s.place, s.offset) for s in begun])
         for start in begun:
             self._hold(start)
@@ -255,14 +259,14 @@ class IngestWorker:
 
     def _dropped(self, consumer: Consumer, offsets: list[Offset]) -> None:
         """The group went on without us: what is folded of it others will read."""
-        log.warning("partitions were lost: %s", _places(offsets))
+        log.warning("partitions were lost: %s", places_of(offsets))
         self._must_go_back = True
         self._let_go(offsets)
         consumer.incremental_unassign(offsets)
 
     def _let_go(self, offsets: list[Offset]) -> None:
         self._handover.drop()
-        gone = _places(offsets)
+        gone = places_of(offsets)
         for place in gone:
             self._positions.drop(place)
             self._ingest.revoked(*place)
@@ -284,17 +288,13 @@ class IngestWorker:
             for start in found:
                 self._hold(start)
 
-    def _skip_expired(self, place: Place) -> None:
-        """Its records expired while they waited for us: go on where the log begins.
+    def _skip_expired(self, places: list[Place]) -> None:
+        """Records expired while they waited for us: go on where their logs begin.
 
-        What is folded of it stays, so it is committed first.
+        What is folded of them stays, so it is committed first.
         """
         self._or_go_back(self.flush)
-        self._must_go_back |= place in self._positions
-
-
-def _places(offsets: list[Offset]) -> list[Place]:
-    return [(offset.topic, offset.partition) for offset in offsets]
+        self._must_go_back |= any(place in self._positions for place in places)
 
 
 __all__ = ["IngestSettings", "IngestWorker"]

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as Offset
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 
-from streams.kafka import ANSWER_SECONDS, PATIENCE_S, answered, log
+from streams.kafka import ANSWER_SECONDS, PATIENCE_S, UnansweredError, answered, log
 from streams.runtimes.polled import Place
 
 EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -26,6 +26,10 @@ class Start(NamedTuple):
     offset: int
     note: str | None
     lost: int = 0
+
+
+class SilentGroupError(UnansweredError):
+    """The group does not say how far it is."""
 
 
 def ask(
@@ -85,9 +89,11 @@ def committed(
     """What the group has committed, -1 where it never did, with the note it left.
 
     A killed worker's transaction hides its offsets until its time-out: we wait.
-    Raises UnansweredError where the group does not answer for so long.
+    Raises SilentGroupError where the group does not answer for so long.
     """
     wanted = [Offset(*place) for place in places]
+    if not wanted:
+        return []
 
     def found() -> list[Start]:
         offsets = consumer.committed(wanted, timeout=min(patience_s, ANSWER_SECONDS))
@@ -99,7 +105,12 @@ def committed(
             for o in offsets
         ]
 
-    return answered(found, patience_s)
+    try:
+        return answered(found, patience_s)
+    except UnansweredError as error:
+        raise SilentGroupError(
+            f"the group does not say how far it is: {error}"
+        ) from error
 
 
 def starts(
@@ -113,8 +124,9 @@ def starts(
     From the committed offset; a partition that was never read from its first record.
     What expired before it was read is lost: that is said, and never jumped over
     silently. An offset beyond the log's end belongs to a topic of the same name that
-    is gone: the new one is read from its first record. Raises UnansweredError where
-    the group does not answer for `patience_s`.
+    is gone: the new one is read from its first record. Raises SilentGroupError where
+    the group does not answer for `patience_s`, WorkerStoppedError where no broker does
+    for long.
     """
     lows, highs = bounds(admin, places, EARLIEST), bounds(admin, places, LATEST)
     return [

@@ -2,17 +2,23 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple, TypeVar, cast, overload
 
 from confluent_kafka import Message
+from confluent_kafka import TopicPartition as Offset
 
 from streams.kafka import END_OF_PARTITION, OUT_OF_RANGE, PASSING, log, refusal
 from streams.slab import Slab
 
 Place = tuple[str, int]
 """(topic, partition)."""
+
+
+def places_of(offsets: Iterable[Offset]) -> list[Place]:
+    """The partitions that offsets belong to."""
+    return [(offset.topic, offset.partition) for offset in offsets]
 
 
 Item = TypeVar("Item")

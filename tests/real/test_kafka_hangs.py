@@ -168,10 +168,11 @@ def test_a_worker_whose_client_is_told_of_no_broker_is_told_again(flow, wire, ca
         stepped(worker, 9, lambda: "left behind" in caplog.text)
         flow.all_of(worker)
         flow.exact()
+    assert "the group does not say how far it is" in caplog.text
 
 
 def ahead(flow, worker) -> int:
-    """As many records as a worker's client has fetched and not given it yet."""
+    """As many records as wait for a worker, whose client fetches them of its own."""
     fetched = 0
     for number in range(4):
         place = (flow.stage.walk.table, number)

@@ -35,8 +35,11 @@ def test_no_consumer_of_ours_jumps_over_what_expired_or_reads_what_was_aborted()
     assert found["enable.auto.commit"] is False
 
 
-def test_a_producer_never_begins_anew_all_others_do_and_each_is_back_within_a_second():
-    """It would forget who coordinates; they, told of no broker, would ask nobody."""
+def test_a_transactional_producer_never_begins_anew_and_all_others_do():
+    """It would forget who coordinates; they, told of no broker, would ask nobody.
+
+    Where brokers were away, each connects again within a second.
+    """
     plain = Connection("a:9092")
     clients = [plain.settings(), consumer_settings(plain, "g")]
     strategies = []
