@@ -123,8 +123,7 @@ class IngestWorker:
     def step(self) -> int:
         """Poll once, fold, and hand over where it is due; the number of records read.
 
-        Records that were collected while a rebalance made us go back are dropped with
-        the fold: they will be read again.
+        What comes while we go back is dropped with the fold: it will be read again.
         """
         most = EVERYTHING if self._must_go_back else self._appetite.records
         messages = self._consumer.consume(most, self._patience())
@@ -193,8 +192,6 @@ class IngestWorker:
            and the group's generation of this moment.
         3. Take the batches and dead letters of the fold, with marks and inputs.
         4. Begin.
-
-        Raises AbortedError where what the positions stand for was dropped.
         """
         if self._must_go_back:
             raise AbortedError("there is nothing to hand over before we went back")
@@ -212,6 +209,7 @@ class IngestWorker:
         seconds = self._handover.settle()
         if seconds is not None:
             self._ingest.committed()
+            self._appetite.committed(self._unflushed)
             self.flushes += 1
             self._timings.observe(STAGE, seconds)
 
@@ -279,6 +277,7 @@ class IngestWorker:
         """
         self._handover.drop()
         self._ingest.discard()
+        self._appetite.dropped()
         places, self._unflushed = self._positions.places(), 0
         found = self._way_back.go(self._consumer, places)
         self._must_go_back = found is None

@@ -122,25 +122,50 @@ def test_what_cannot_be_decoded_is_a_dead_letter_and_its_neighbours_go_on(stage)
     assert letter["reason"]
 
 
-def test_a_burst_of_bombs_is_read_through(stage):
-    """Together they take longer than a member may be silent, each of them less."""
+def burst(stage) -> None:
+    """Bombs that together take longer than a member may be silent, each of them less."""
     bomb = gzip.compress(b"{}{}" + b"[]," * 200_000)
+    for _ in range(24):
+        stage.walk.produce(stage.walk.table, bomb, partition=0)
+
+
+def impatient(stage) -> None:
     stage.walk.connection = msgspec.structs.replace(
         stage.walk.connection, options={"max.poll.interval.ms": 8_000}
     )
 
-    def all_is_read() -> bool:
-        worker.step()
-        stage.read()
-        return stage.counted() == 4
 
+def read_through(stage, worker, count: int) -> None:
+    def all_is_read() -> bool:
+        for _ in range(20):  # our own look at what was written takes its time
+            worker.step()
+        stage.read()
+        return stage.counted() >= count
+
+    until("all is read", all_is_read, 120)
+    assert stage.counted() == count
+
+
+def test_a_burst_of_bombs_is_read_through(stage):
+    impatient(stage)
     with stage.running() as worker:
         flushed = worker.flushes
         stage.step_until(worker, "it waits", lambda: worker.flushes > flushed + 5)
-        for _ in range(24):
-            stage.walk.produce(stage.walk.table, bomb, partition=0)
+        burst(stage)
         stage.walk.send(some(4))
-        until("all is read", all_is_read, 120)
+        read_through(stage, worker, 4)
+
+
+def test_a_burst_that_meets_a_worker_in_full_flow_puts_it_out_and_is_read_through(
+    stage, caplog
+):
+    """It asks for hundreds at a time by then, and for one after such a poll."""
+    impatient(stage)
+    stage.walk.send(some(4_000))
+    burst(stage)
+    with stage.running() as worker:
+        read_through(stage, worker, 4_000)
+    assert "_MAX_POLL_EXCEEDED" in caplog.text
 
 
 def test_records_that_expired_unread_are_told_and_the_rest_is_read(stage):

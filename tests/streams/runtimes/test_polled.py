@@ -68,8 +68,9 @@ def test_ends_and_expired_partitions_stand_beside_the_records():
     assert (found.ends, found.expired) == ([(("t", 0), 8)], [("t", 0)])
 
 
-def test_an_error_that_the_client_mends_itself_loses_no_record():
-    messages = [event(KafkaError._TRANSPORT), record("t", 0, 5)]
+@pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._MAX_POLL_EXCEEDED])
+def test_an_error_that_the_client_mends_itself_loses_no_record(code):
+    messages = [event(code), record("t", 0, 5)]
     assert [[*slab.offsets] for slab in polled(messages).slabs] == [[5]]
 
 
