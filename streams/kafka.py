@@ -290,11 +290,11 @@ PASSING: Final = frozenset(
         KafkaError._TRANSPORT,  # noqa: SLF001
         KafkaError._RESOLVE,  # noqa: SLF001
         KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001 - it joins anew as we poll
+        KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
     }
 )
-"""Errors between records that the client mends itself: the next poll goes on."""
+"""Errors between records that the client mends itself as we poll on, or joins anew."""
 END_OF_PARTITION: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
 OUT_OF_RANGE: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001

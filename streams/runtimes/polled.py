@@ -16,11 +16,6 @@ Place = tuple[str, int]
 """(topic, partition)."""
 
 
-def places_of(offsets: Iterable[Offset]) -> list[Place]:
-    """The partitions that offsets belong to."""
-    return [(offset.topic, offset.partition) for offset in offsets]
-
-
 Item = TypeVar("Item")
 
 _offset = cast("Callable[[Message], int]", Message.offset)
@@ -125,6 +120,11 @@ def _event(
         raise refusal(error)
     else:
         log.warning("between records: %s", error)
+
+
+def places_of(offsets: Iterable[Offset]) -> list[Place]:
+    """The partitions that offsets belong to."""
+    return [(offset.topic, offset.partition) for offset in offsets]
 
 
 def beyond(slab: Slab, offset: int) -> Slab | None:
