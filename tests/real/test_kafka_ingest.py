@@ -1,6 +1,5 @@
 """Stage 1 on a real broker: what it hands over, and what it commits with it."""
 
-import gzip
 from contextlib import suppress
 from itertools import islice
 
@@ -9,6 +8,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.kafka import WorkerStoppedError
+from streams.runtimes import appetite
 from streams.runtimes.ingest import IngestWorker
 from tests.real.rows import rows
 from tests.real.servers.kafka import QUIET
@@ -122,62 +122,80 @@ def test_what_cannot_be_decoded_is_a_dead_letter_and_its_neighbours_go_on(stage)
     assert letter["reason"]
 
 
-def impatient(stage) -> None:
-    """Its worker may be silent for 8 s."""
-    stage.walk.connection = msgspec.structs.replace(
-        stage.walk.connection, options={"max.poll.interval.ms": 8_000}
-    )
+class Burst:
+    """Bombs for a worker that may be silent for 8 s.
 
+    Two of them in one poll take until it is put out; `outs` has the sizes of such polls.
+    """
 
-def test_a_burst_of_bombs_is_read_through(stage):
-    """Together they take longer than a member may be silent, each of them less."""
-    bomb = gzip.compress(b"{}{}" + b"[]," * 200_000)
-    impatient(stage)
+    BOMB, SIZE = b"a bomb", 24
 
-    def all_is_read() -> bool:
-        worker.step()
-        stage.read()
-        return stage.counted() == 4
+    def __init__(self, stage, monkeypatch) -> None:
+        self.outs: list[int] = []
+        self._stage, self._monkeypatch = stage, monkeypatch
+        stage.walk.connection = msgspec.structs.replace(
+            stage.walk.connection, options={"max.poll.interval.ms": 8_000}
+        )
 
-    with stage.running() as worker:
-        flushed = worker.flushes
-        stage.step_until(worker, "it waits", lambda: worker.flushes > flushed + 5)
-        for _ in range(24):
-            stage.walk.produce(stage.walk.table, bomb, partition=0)
-        stage.walk.send(some(4))
-        until("all is read", all_is_read, 120)
+    def send(self) -> None:
+        for _ in range(self.SIZE):
+            self._stage.walk.produce(self._stage.walk.table, self.BOMB, partition=0)
 
+    def put_out(self) -> bool:
+        return self._stage.walk.members("ingest") == 0
 
-def test_a_burst_that_meets_a_worker_in_full_flow_puts_it_out_once(stage, monkeypatch):
-    """Two bombs in one poll take until it is put out; one by one they are read."""
-    bomb, outs = b"a bomb", []
-    impatient(stage)
-    stage.walk.send(some(4_000))
-    for _ in range(24):
-        stage.walk.produce(stage.walk.table, bomb, partition=0)
-
-    def put_out() -> bool:
-        return stage.walk.members("ingest") == 0
-
-    def all_is_read() -> bool:
-        for _ in range(20):  # our own look at what was written takes its time
-            worker.step()
-        stage.read()
-        return stage.counted() >= 4_000 and len(stage.letters) >= 24
-
-    with stage.running() as worker:
+    def meets(self, worker) -> None:
         add = worker._ingest.add
 
         def add_slowly(slab, clock_ms) -> None:
-            if slab.values.count(bomb) > 1:
-                until("it is put out", put_out)
-                outs.append(len(slab.values))
+            if slab.values.count(self.BOMB) > 1:
+                until("it is put out", self.put_out)
+                self.outs.append(len(slab.values))
             add(slab, clock_ms)
 
-        monkeypatch.setattr(worker._ingest, "add", add_slowly)
+        self._monkeypatch.setattr(worker._ingest, "add", add_slowly)
+
+    def is_read_through(self, worker, rows: int) -> None:
+        """Every row is there once, and every bomb is a dead letter, once."""
+        stage = self._stage
+
+        def all_is_read() -> bool:
+            for _ in range(20):  # our own look at what was written takes its time
+                worker.step()
+            stage.read()
+            return stage.counted() >= rows and len(stage.letters) >= self.SIZE
+
         until("all is read", all_is_read, 120)
-    stage.read()
-    assert (stage.counted(), len(stage.letters), len(outs)) == (4_000, 24, 1)
+        stage.read()
+        assert (stage.counted(), len(stage.letters)) == (rows, self.SIZE)
+
+
+@pytest.fixture
+def burst(stage, monkeypatch) -> Burst:
+    return Burst(stage, monkeypatch)
+
+
+def test_a_burst_of_bombs_is_read_through(stage, burst, monkeypatch):
+    """A worker at rest asks for one record, and after each that was slow."""
+    monkeypatch.setattr(appetite, "SLOW_S", 0.0)
+    with stage.running() as worker:
+        flushed = worker.flushes
+        stage.step_until(worker, "it waits", lambda: worker.flushes > flushed + 5)
+        burst.meets(worker)
+        burst.send()
+        stage.walk.send(some(4))
+        burst.is_read_through(worker, 4)
+    assert burst.outs == []
+
+
+def test_a_burst_that_meets_a_worker_in_full_flow_puts_it_out_once(stage, burst):
+    """It asks for hundreds at a time by then; put out, it reads one by one."""
+    stage.walk.send(some(4_000))
+    burst.send()
+    with stage.running() as worker:
+        burst.meets(worker)
+        burst.is_read_through(worker, 4_000)
+    assert len(burst.outs) == 1
 
 
 def test_records_that_expired_unread_are_told_and_the_rest_is_read(stage):
