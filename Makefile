@@ -28,14 +28,17 @@ test: $(dev) ## every test, against real Kafka, PostgreSQL, MariaDB and Promethe
 cases: $(dev) ## the capture cases of the folder DBSLO_CASES alone
 	$(python) -m pytest tests/cases
 
-.PHONY: check
-check: $(dev) ## format, lint, types, imports, the tests that need no server, and the figures
+.PHONY: lint
+lint: $(dev) ## format, lint, types, imports, and the figures of the code
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(python) -m pytest -m "not real"
 	$(python) -m tests.ground.figures
+
+.PHONY: check
+check: lint ## the same, and the tests that need no server
+	$(python) -m pytest -m "not real"
 
 .PHONY: fuzz
 fuzz: $(dev) ## mutated payloads of every format against an independent check; PAYLOADS=1000000 SEED=1

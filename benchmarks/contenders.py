@@ -23,8 +23,9 @@ from dbslo.memory import collect_seldom
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection, consumer_settings
-from streams.runtimes.ingest import IngestSettings, IngestWorker
-from streams.runtimes.native import EvaluateSettings, EvaluateWorker
+from streams.runtimes.ingest import IngestWorker
+from streams.runtimes.native import EvaluateWorker
+from streams.runtimes.settings import EvaluateSettings, IngestSettings
 from streams.slab import Slab
 from streams.sources.heads import Datum
 from streams.store import Store

@@ -55,6 +55,7 @@ class Noticing:
         try:
             found = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException:
+            self._admin = None  # it may have lost its brokers for good
             return  # the workers say that themselves
         self._say(frozenset(found))
 

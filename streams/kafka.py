@@ -192,15 +192,15 @@ def identify(
         ) from error
 
 
-def alive(connection: Connection) -> None:
+def alive(connection: Connection, timeout_s: float = 3) -> None:
     """Ask brokers whether they are there; raises KafkaException where none answers."""
-    AdminClient(connection.settings()).list_topics(timeout=3)
+    AdminClient(connection.settings()).list_topics(timeout=timeout_s)
 
 
-def answers(connection: Connection) -> bool:
+def answers(connection: Connection, timeout_s: float = 3) -> bool:
     """Whether any broker does."""
     try:
-        alive(connection)
+        alive(connection, timeout_s)
     except KafkaException:
         return False
     return True

@@ -11,18 +11,19 @@ from threading import Event
 
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Offset
-from confluent_kafka.admin import AdminClient
 
 from streams.ingest import Ingest
 from streams.kafka import consumer_settings, log, producer_settings
 from streams.positions import MarksError
+from streams.runtimes.admin import Admin
 from streams.runtimes.appetite import Appetite
 from streams.runtimes.handover import Handover, RefusedError, outbound, standing
+from streams.runtimes.hearing import Hearing
 from streams.runtimes.inputs import Inputs
 from streams.runtimes.marks import Positions, Watermarks
 from streams.runtimes.offsets import Start, starts
 from streams.runtimes.polled import Place, places_of, polled
-from streams.runtimes.settings import FAR_BEHIND, IngestSettings
+from streams.runtimes.settings import IngestSettings
 from streams.runtimes.transactions import AbortedError, Transactions
 from streams.runtimes.wayback import EVERYTHING, WayBack
 from streams.timing import Timings
@@ -56,18 +57,13 @@ class IngestWorker:
         self.lag: dict[Place, int] = {}
         self.lost: dict[Place, int] = {}
         self.refused: dict[Place, str] = {}
-        self._ingest = ingest
-        self._topics = topics
-        self._settings = settings
-        self._clock = clock
+        self._ingest, self._topics = ingest, topics
+        self._settings, self._clock = settings, clock
         self._output = (settings.observations, partitions)
         self._timings = timings or Timings()
-        self._positions = Positions()
-        self._appetite = Appetite()
+        self._positions, self._appetite = Positions(), Appetite()
         self._unflushed, self._flushed_at = 0, 0.0
         self._must_go_back = self._leaving = False
-
-    # -- life --------------------------------------------------------------------
 
     def run(self, stop: Event) -> None:
         """Work until told to stop, then hand over what is folded and leave.
@@ -92,17 +88,22 @@ class IngestWorker:
         2. Learn which inputs there are.
         3. Subscribe; partitions come with the first polls.
         """
-        own, slot = self._settings, f"{self._settings.group}-{self._settings.slot}"
-        connection = own.connection
-        transactions = Transactions(producer_settings(connection, slot))
+        own = self._settings
+        transactions = Transactions(producer_settings(own.connection, own.client))
         transactions.init()
-        self._handover = Handover(transactions, time.monotonic, connection)
-        self._admin = AdminClient(connection.settings())
+        self._handover = Handover(transactions, time.monotonic, own.connection)
+        self._admin = Admin(own.connection)
         self._inputs = Inputs(self._admin, self._topics, self._output, time.monotonic)
         self._inputs.known()
         self._watermarks = Watermarks(self._admin, time.monotonic)
         self._way_back = WayBack(self._admin, time.monotonic)
-        self._consumer = Consumer(consumer_settings(connection, own.group, slot))
+        self._join()
+
+    def _join(self) -> None:
+        own = self._settings
+        settings = consumer_settings(own.connection, own.group, own.client)
+        self._hearing = Hearing(own.connection, own.observations, time.monotonic)
+        self._consumer = Consumer(settings)
         self._consumer.subscribe(
             self._topics.subscription(),
             on_assign=self._assigned,
@@ -118,7 +119,13 @@ class IngestWorker:
         finally:
             self._handover.close()
 
-    # -- the walk ----------------------------------------------------------------
+    def _begin_anew(self) -> None:
+        """Leave with nothing, as if killed, and join with another client."""
+        self._must_go_back = self._leaving = True
+        self._consumer.close()
+        self._leaving = False
+        self._let_go([Offset(*place) for place in self._positions.places()])
+        self._join()
 
     def step(self) -> int:
         """Poll once, fold, and hand over where it is due; the number of records read.
@@ -126,9 +133,8 @@ class IngestWorker:
         What comes while we go back is dropped with the fold: it will be read again.
         """
         most = EVERYTHING if self._must_go_back else self._appetite.records
-        messages = self._consumer.consume(most, self._patience())
+        found = polled(self._consumer.consume(most, self._patience()))
         clock_ms, begun_at, read = self._clock(), time.monotonic(), 0
-        found = polled(messages)
         if not self._must_go_back:
             for slab in self._positions.fresh(found, clock_ms):
                 self._ingest.add(slab, clock_ms)
@@ -140,6 +146,8 @@ class IngestWorker:
         self.records += read
         self.lag = self._watermarks.heed(self._positions, clock_ms)
         self._keep_up()
+        if not read and self._hearing.lost(self._consumer):
+            self._begin_anew()
         return read
 
     def _patience(self) -> float:
@@ -149,9 +157,7 @@ class IngestWorker:
 
     def _due_in(self) -> float:
         """Seconds until the fold, or the marks alone, are to be handed over."""
-        own, waits = self._settings, self._unflushed
-        far = waits and sum(self.lag.values()) >= FAR_BEHIND
-        due_ms = own.behind_ms if far else own.flush_ms if waits else own.idle_ms
+        due_ms = self._settings.due_ms(self._unflushed, self.lag.values())
         return self._flushed_at + due_ms / 1000 - time.monotonic()
 
     def _keep_up(self) -> None:
@@ -212,8 +218,6 @@ class IngestWorker:
             self._appetite.committed(self._unflushed)
             self.flushes += 1
             self._timings.observe(STAGE, seconds)
-
-    # -- rebalance, loss, going back -------------------------------------------------
 
     def _assigned(self, consumer: Consumer, offsets: list[Offset]) -> None:
         if self._leaving:  # a closing consumer asks in vain, and nothing is read
@@ -294,6 +298,3 @@ class IngestWorker:
         """
         self._or_go_back(self.flush)
         self._must_go_back |= any(place in self._positions for place in places)
-
-
-__all__ = ["IngestSettings", "IngestWorker"]

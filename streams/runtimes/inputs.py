@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
-from streams.kafka import ANSWER_SECONDS, WorkerStoppedError, log, reason
+from streams.kafka import WorkerStoppedError, log, reason
+from streams.runtimes.admin import Admin
 from streams.topics import Topics
 
 LOOK_EVERY_S = 5.0
@@ -20,7 +20,7 @@ class Inputs:
 
     def __init__(
         self,
-        admin: AdminClient,
+        admin: Admin,
         topics: Topics,
         output: tuple[str, int],
         pace: Callable[[], float],
@@ -44,7 +44,7 @@ class Inputs:
 
     def _look(self) -> None:
         try:
-            found = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+            found = self._admin.list_topics().topics
         except KafkaException as error:
             if not self._known:
                 raise WorkerStoppedError(

@@ -5,11 +5,11 @@ from concurrent.futures import Future
 
 from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as Offset
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo
 
 from slo.model import MINUTE
 from streams.batch import Mark
+from streams.runtimes.admin import Admin
 from streams.runtimes.offsets import LATEST, ask, look_around
 from streams.runtimes.polled import Place, Polled, beyond
 from streams.slab import Slab
@@ -136,7 +136,7 @@ class Watermarks:
     `pace` gives seconds of any origin and paces the questions.
     """
 
-    def __init__(self, admin: AdminClient, pace: Callable[[], float]) -> None:
+    def __init__(self, admin: Admin, pace: Callable[[], float]) -> None:
         self._admin = admin
         self._pace = pace
         self._asked_ms = 0

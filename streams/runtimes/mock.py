@@ -5,9 +5,9 @@ do nothing.
 """
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from streams.kafka import ANSWER_SECONDS, Connection
+from streams.runtimes.admin import Admin
 from streams.runtimes.offsets import LATEST, bounds
 from streams.runtimes.polled import Place
 from streams.topics import Topics
@@ -28,7 +28,7 @@ class MockBroker:
         )
         found = self._owner.list_topics(timeout=ANSWER_SECONDS)
         self.bootstrap = ",".join(f"{b.host}:{b.port}" for b in found.brokers.values())
-        self._admin = AdminClient(self.connection.settings())
+        self._admin = Admin(self.connection)
 
     @property
     def connection(self) -> Connection:
@@ -45,7 +45,7 @@ class MockBroker:
 
     def inputs(self, topics: Topics) -> dict[str, int]:
         """The source topics that there are, with the number of their partitions."""
-        found = self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+        found = self._admin.list_topics().topics
         return {
             name: len(topic.partitions)
             for name, topic in sorted(found.items())

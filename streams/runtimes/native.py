@@ -15,6 +15,7 @@ from streams.kafka import (
     reason,
 )
 from streams.runtimes.evaluating import Evaluating
+from streams.runtimes.hearing import Hearing
 from streams.runtimes.marks import Positions
 from streams.runtimes.partitions import (
     EvaluatorOf,
@@ -67,10 +68,14 @@ class EvaluateWorker(Evaluating):
 
     def start(self) -> None:
         """Join the group; partitions come with the first polls."""
-        own = self._settings
         self.identify()
-        slot = f"{own.group}-{own.slot}"
-        self._consumer = Consumer(consumer_settings(own.connection, own.group, slot))
+        self._join()
+
+    def _join(self) -> None:
+        own = self._settings
+        settings = consumer_settings(own.connection, own.group, own.client)
+        self._hearing = Hearing(own.connection, own.observations, time.monotonic)
+        self._consumer = Consumer(settings)
         self._consumer.subscribe(
             [own.observations],
             on_assign=self._assigned,
@@ -81,6 +86,12 @@ class EvaluateWorker(Evaluating):
     def close(self) -> None:
         """Leave the group. The store has everything."""
         self._consumer.close()
+
+    def _begin_anew(self) -> None:
+        """Leave the group, and join it with another client."""
+        self.close()
+        self._let_go({*self._positions.places(), *self._suspended})
+        self._join()
 
     # -- the walk ----------------------------------------------------------------
 
@@ -104,6 +115,8 @@ class EvaluateWorker(Evaluating):
             self._ticked_at = time.monotonic()
             self._tick()
         self._resume()
+        if not slabs and self._hearing.lost(self._consumer):
+            self._begin_anew()
         return sum(len(slab.offsets) for slab in slabs)
 
     def _poll(self) -> list[Message]:
@@ -174,11 +187,14 @@ class EvaluateWorker(Evaluating):
     def _revoked(self, consumer: Consumer, offsets: list[Offset]) -> None:
         places = {(one.topic, one.partition) for one in offsets}
         read = [Offset(*place) for place in places if place in self._positions]
+        self._let_go(places)
+        consumer.incremental_unassign(read)
+
+    def _let_go(self, places: set[Place]) -> None:
         for place in places:
             self._suspended.discard(place)
             self._positions.drop(place)
             self.partitions.revoked(place[1])
-        consumer.incremental_unassign(read)
 
     def _seek(self, place: Place) -> None:
         """Read again from where the store stands, after its image was loaded anew."""
@@ -205,6 +221,3 @@ class EvaluateWorker(Evaluating):
             except StoreAwayError:
                 return
             self._consumer.incremental_assign([start])
-
-
-__all__ = ["EvaluateSettings", "EvaluateWorker"]

@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from typing import Final, NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Offset
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 
 from streams.kafka import ANSWER_SECONDS, PATIENCE_S, UnansweredError, answered, log
+from streams.runtimes.admin import Admin
 from streams.runtimes.polled import Place
 
 EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -33,22 +33,14 @@ class SilentGroupError(UnansweredError):
 
 
 def ask(
-    admin: AdminClient, places: Iterable[Place], spec: OffsetSpec
+    admin: Admin, places: Iterable[Place], spec: OffsetSpec
 ) -> dict[Offset, Future[ListOffsetsResultInfo]]:
     """Ask where logs begin or end, transactions still open included."""
     wanted = {Offset(*place): spec for place in places}
-    if not wanted:
-        return {}
-    return admin.list_offsets(
-        wanted,
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=ANSWER_SECONDS,
-    )
+    return admin.list_offsets(wanted) if wanted else {}
 
 
-def bounds(
-    admin: AdminClient, places: Iterable[Place], spec: OffsetSpec
-) -> dict[Place, int]:
+def bounds(admin: Admin, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
     """Where logs begin or end, without those of topics that are no more.
 
     Raises WorkerStoppedError where nobody knows for long.
@@ -71,14 +63,14 @@ def bounds(
     return answered(patient)
 
 
-def look_around(admin: AdminClient) -> set[str] | None:
+def look_around(admin: Admin) -> set[str] | None:
     """Learn anew which topics there are and who leads them; None where nobody says.
 
     After an election or a restart the client asks under a leader epoch that is gone,
     and never by itself under the new one.
     """
     try:
-        return set(admin.list_topics(timeout=1).topics)
+        return set(admin.list_topics(1).topics)
     except KafkaException:
         return None
 
@@ -114,7 +106,7 @@ def committed(
 
 
 def starts(
-    admin: AdminClient,
+    admin: Admin,
     consumer: Consumer,
     places: Collection[Place],
     patience_s: float = PATIENCE_S,

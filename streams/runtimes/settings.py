@@ -1,5 +1,6 @@
 """How workers run: where Kafka is, who they are, which topics are ours."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +38,17 @@ class IngestSettings(msgspec.Struct, frozen=True):
     idle_ms: int = 250
     behind_ms: int = 500
 
+    @property
+    def client(self) -> str:
+        """What brokers call it, and its transactions."""
+        return f"{self.group}-{self.slot}"
+
+    def due_ms(self, waiting: int, lag: Iterable[int]) -> int:
+        """After how long a fold of so many records is handed over."""
+        if not waiting:
+            return self.idle_ms
+        return self.behind_ms if sum(lag) >= FAR_BEHIND else self.flush_ms
+
 
 class EvaluateSettings(msgspec.Struct, frozen=True):
     """How a stage 2 worker runs; `slot` is unique among the workers and stable."""
@@ -45,6 +57,11 @@ class EvaluateSettings(msgspec.Struct, frozen=True):
     slot: str = "0"
     group: str = EVALUATE_GROUP
     observations: str = OBSERVATIONS_TOPIC
+
+    @property
+    def client(self) -> str:
+        """What brokers call it."""
+        return f"{self.group}-{self.slot}"
 
 
 def faust_settings(own: EvaluateSettings, folder: str) -> dict[str, Any]:
@@ -56,7 +73,7 @@ def faust_settings(own: EvaluateSettings, folder: str) -> dict[str, Any]:
         ],
         "broker_session_timeout": SESSION_MS / SECOND,
         "broker_heartbeat_interval": 0.5,
-        "broker_client_id": f"{own.group}-{own.slot}",
+        "broker_client_id": own.client,
         "consumer_auto_offset_reset": "none",
         "consumer_max_fetch_size": MAX_FETCH_BYTES,
         "processing_guarantee": "at_least_once",

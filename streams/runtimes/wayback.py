@@ -10,9 +10,9 @@ from typing import Final
 
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Offset
-from confluent_kafka.admin import AdminClient
 
 from streams.kafka import ANSWER_SECONDS, PATIENCE_S, log
+from streams.runtimes.admin import Admin
 from streams.runtimes.offsets import SilentGroupError, Start, starts
 from streams.runtimes.polled import Place
 
@@ -29,7 +29,7 @@ class WayBack:
     `pace` gives seconds of any origin.
     """
 
-    def __init__(self, admin: AdminClient, pace: Callable[[], float]) -> None:
+    def __init__(self, admin: Admin, pace: Callable[[], float]) -> None:
         self._admin = admin
         self._pace = pace
         self._asked_at: float | None = None

@@ -18,6 +18,7 @@ from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection
 from streams.reading import dump, views
+from streams.runtimes.admin import Admin
 from streams.runtimes.embedded import Embedded, Pace
 from streams.runtimes.faust import FaustWorker
 from streams.runtimes.ingest import IngestWorker
@@ -141,7 +142,7 @@ class Walked:
         self.store = store
         self.seed = seed
         self.connection = Connection(kafka.bootstrap)
-        self.admin = kafka.admin()
+        self.admin = Admin(self.connection)
         self.observations = kafka.topic("observations", OUTPUTS)
         self.dead_letters = kafka.topic("dead-letters")
         self.group = f"ingest-{self.observations}"

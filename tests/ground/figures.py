@@ -1,4 +1,4 @@
-"""Measures the product's code and fails where it has grown (`make check`)
+"""Measures the product's code and fails where it has grown (`make lint`)
 
 Lines of a function run from its `def` to its end, without docstrings and blanks.
 Tests, benchmarks and tools are not product code.

@@ -24,9 +24,10 @@ from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection, identify
 from streams.reading import dump, views
-from streams.runtimes.ingest import IngestSettings, IngestWorker
+from streams.runtimes.ingest import IngestWorker
 from streams.runtimes.moving import Mover
-from streams.runtimes.native import EvaluateSettings, EvaluateWorker
+from streams.runtimes.native import EvaluateWorker
+from streams.runtimes.settings import EvaluateSettings, IngestSettings
 from streams.runtimes.survey import Kafka, undrained
 from streams.store import Store
 from streams.topics import topics_of

@@ -17,10 +17,10 @@ from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection, WorkerStoppedError
 from streams.runtimes.faust import FaustWorker
-from streams.runtimes.ingest import IngestSettings, IngestWorker
+from streams.runtimes.ingest import IngestWorker
 from streams.runtimes.native import EvaluateWorker
 from streams.runtimes.security import security
-from streams.runtimes.settings import EvaluateSettings
+from streams.runtimes.settings import EvaluateSettings, IngestSettings
 from streams.runtimes.tokens import iam_tokens
 from streams.store import Store
 from streams.topics import topics_of

@@ -21,9 +21,11 @@ from streams.runtimes.settings import EvaluateSettings
 from streams.store import Store, WrongTopicError
 from streams.store.postgresql import Limits
 from tests.fleet import PLAN
+from tests.ground.cache import Missing
 from tests.real.forwarder import Forwarder
-from tests.real.servers.kafka import QUIET
+from tests.real.servers.kafka import QUIET, WiredKafka
 from tests.real.walk import until
+from tests.real.wire import Wire
 from tests.streams.bench import LAG, T0, TOPICS, batch, cell
 from tests.streams.flaky import Flaky
 
@@ -45,6 +47,7 @@ class Stage2:
         self.number = 0
         self.kafka = kafka
         self.bootstrap = kafka.bootstrap
+        self.options = {"max.poll.interval.ms": POLLED_MS}
         self.url = url or f"sqlite:///{tmp_path}/store.db"
         self.store = Store(self.url, limits=SHORT)
         self.made = RUNTIMES[runtime]
@@ -90,7 +93,7 @@ class Stage2:
             )
 
         settings = EvaluateSettings(
-            Connection(self.bootstrap, {"max.poll.interval.ms": POLLED_MS}),
+            Connection(self.bootstrap, self.options),
             group=self.group,
             observations=self.topic,
         )
@@ -358,3 +361,51 @@ def test_a_worker_that_starts_while_the_store_is_away_waits_for_it(away):
         stage.server.start()
         stage.read(1)
     assert stage.lag() == [(0, 1, 1)]
+
+
+# -- the client loses its brokers ------------------------------------------------------
+
+
+@pytest.fixture
+def behind_a_wire(fresh_postgres, tmp_path) -> Iterator[tuple[Stage2, Wire]]:
+    """A broker behind a wire, and clients that cannot begin anew.
+
+    librdkafka's races keep one from it that may.
+    """
+    url = fresh_postgres.url(fresh_postgres.database())
+    try:
+        with (
+            WiredKafka.running() as broker,
+            Wire.to(broker.wire_port, broker.inner) as wire,
+        ):
+            made = Stage2(broker, tmp_path, "native", url)
+            made.server, made.bootstrap = fresh_postgres, f"127.0.0.1:{wire.port}"
+            made.options["metadata.recovery.strategy"] = "none"
+            yield made, wire
+            made.store.close()
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("store", ["the store answers", "the store is away"])
+def test_a_client_that_knows_no_broker_any_more_is_replaced(
+    behind_a_wire, caplog, store
+):
+    stage, wire = behind_a_wire
+    stage.write([told(0)])
+    with stage.running() as worker:
+        stage.read(1)
+        if store == "the store is away":
+            stage.server.kill()
+            until("it waits", lambda: worker.store_away_ms > 0, 40)
+        wire.names_nobody = True
+        until("it is told", lambda: f"{stage.group}-0" in wire.told)
+        wire.names_nobody = False
+        stage.write([told(1)])
+        until("it is replaced", lambda: "another replaces it" in caplog.text)
+        if store == "the store is away":
+            stage.server.start()
+        stage.write([told(2)])
+        stage.read(5)
+        assert worker.store_away_ms == 0
+    assert stage.lag() == [(0, 1, 1), (1, 1, 1), (2, 1, 1)]

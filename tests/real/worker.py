@@ -14,8 +14,9 @@ from slo.plan import Plan
 from streams.evaluate import Evaluator
 from streams.ingest import Ingest
 from streams.kafka import Connection
-from streams.runtimes.ingest import IngestSettings, IngestWorker
-from streams.runtimes.native import EvaluateSettings, EvaluateWorker
+from streams.runtimes.ingest import IngestWorker
+from streams.runtimes.native import EvaluateWorker
+from streams.runtimes.settings import EvaluateSettings, IngestSettings
 from streams.store import Store
 from streams.topics import topics_of
 from tests.real.walk import PARTITIONS, plan_of
