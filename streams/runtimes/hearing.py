@@ -16,8 +16,9 @@ from streams.kafka import Connection, answers, log
 
 LISTEN_S: Final = 2.0
 PROBE_S: Final = 1.0
-"""How long a client is waited for. Its brokers answer another one in as much, or they
-are slow, and it is not deaf."""
+PATIENT_S: Final = 2.0
+"""How long a client is waited for that is asked for the first time, and one that did not
+answer or has yet to connect. Nothing is polled meanwhile, so neither may be long."""
 
 DEAF_S: Final = 4.0
 """A client that begins anew of its own does so in less than a second."""
@@ -40,23 +41,23 @@ class Hearing:
 
     def lost(self, consumer: Consumer) -> bool:
         """Whether it has been deaf for DEAF_S, while its brokers answer others."""
-        now = self._pace()
-        if now - self._listened_at < LISTEN_S:
+        begun = self._pace()
+        if begun - self._listened_at < LISTEN_S:
             return False
-        self._listened_at = now
-        if self._hears(consumer) or not answers(self._connection, PROBE_S):
+        if self._hears(consumer) or not answers(self._connection, PATIENT_S):
             self._deaf_since = None
-            return False
-        if self._deaf_since is None:
-            self._deaf_since = now
-        if now - self._deaf_since < DEAF_S:
+        elif self._deaf_since is None:
+            self._deaf_since = begun
+        self._listened_at = now = self._pace()
+        if self._deaf_since is None or now - self._deaf_since < DEAF_S:
             return False
         log.warning("a client knows no broker, and brokers answer: another replaces it")
         return True
 
     def _hears(self, consumer: Consumer) -> bool:
+        timeout_s = PROBE_S if self._deaf_since is None else PATIENT_S
         try:
-            consumer.list_topics(self._topic, timeout=PROBE_S)
+            consumer.list_topics(self._topic, timeout=timeout_s)
         except KafkaException:
             return False
         return True
