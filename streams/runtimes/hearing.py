@@ -10,7 +10,7 @@ nothing. Another one takes its place.
 from collections.abc import Callable
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from streams.kafka import Connection, answers, log
 
@@ -19,6 +19,8 @@ PROBE_S: Final = 1.0
 PATIENT_S: Final = 2.0
 """How long a client is waited for that is asked for the first time, and one that did not
 answer or has yet to connect. Nothing is polled meanwhile, so neither may be long."""
+
+NO_BROKER: Final = frozenset({KafkaError._TRANSPORT})  # noqa: SLF001 - librdkafka's own
 
 DEAF_S: Final = 4.0
 """A client that begins anew of its own does so in less than a second."""
@@ -39,9 +41,15 @@ class Hearing:
         self._listened_at = pace()
         self._deaf_since: float | None = None
 
-    def lost(self, consumer: Consumer) -> bool:
-        """Whether it has been deaf for DEAF_S, while its brokers answer others."""
+    def lost(self, consumer: Consumer, brought: int) -> bool:
+        """Whether it has been deaf for DEAF_S, while its brokers answer others.
+
+        `brought` is the number of records of its last poll: with any, it hears.
+        """
         begun = self._pace()
+        if brought:
+            self._listened_at, self._deaf_since = begun, None
+            return False
         if begun - self._listened_at < LISTEN_S:
             return False
         if self._hears(consumer) or not answers(self._connection, PATIENT_S):
@@ -58,6 +66,6 @@ class Hearing:
         timeout_s = PROBE_S if self._deaf_since is None else PATIENT_S
         try:
             consumer.list_topics(self._topic, timeout=timeout_s)
-        except KafkaException:
-            return False
+        except KafkaException as error:  # a broker that is known may be late
+            return error.args[0].code() not in NO_BROKER
         return True

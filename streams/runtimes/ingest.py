@@ -146,7 +146,7 @@ class IngestWorker:
         self.records += read
         self.lag = self._watermarks.heed(self._positions, clock_ms)
         self._keep_up()
-        if not read and self._hearing.lost(self._consumer):
+        if self._hearing.lost(self._consumer, read):
             self._begin_anew()
         return read
 

@@ -115,7 +115,7 @@ class EvaluateWorker(Evaluating):
             self._ticked_at = time.monotonic()
             self._tick()
         self._resume()
-        if not slabs and self._hearing.lost(self._consumer):
+        if self._hearing.lost(self._consumer, len(slabs)):
             self._begin_anew()
         return sum(len(slab.offsets) for slab in slabs)
 

@@ -18,13 +18,15 @@ class Scene:
         self.it_waits_s = 0.01
         self.others_wait_s = 0.01
         self.asked = 0
+        self.error = KafkaError._TRANSPORT
+        self.brings = 0
         self.hearing = Hearing(Connection("a:9092"), "observations", lambda: self.now_s)
 
     def list_topics(self, topic: str, timeout: float) -> None:
         assert topic == "observations"
         self.asked += 1
         if not self._answered(self.it_waits_s, timeout):
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            raise KafkaException(KafkaError(self.error))
 
     def others(self, _connection: Connection, timeout: float) -> bool:
         return self._answered(self.others_wait_s, timeout)
@@ -38,7 +40,7 @@ class Scene:
         begun, end = self.now_s, self.now_s + seconds
         while self.now_s < end:
             self.now_s += 0.1
-            if self.hearing.lost(self):
+            if self.hearing.lost(self, self.brings):
                 return self.now_s - begun
         return None
 
@@ -66,6 +68,24 @@ def test_brokers_that_answer_nobody_make_no_client_deaf(scene):
     scene.it_waits_s = scene.others_wait_s = NEVER
     assert scene.lost_within(60) is None
     assert scene.asked > 10
+
+
+def test_a_broker_that_is_known_and_late_makes_no_client_deaf(scene):
+    """Its answer stands behind a large fetch; others are answered at once."""
+    scene.it_waits_s, scene.error = NEVER, KafkaError._TIMED_OUT
+    assert scene.lost_within(60) is None
+
+
+def test_a_client_that_brings_records_hears(scene):
+    """It was suspected before, and is again once it brings nothing."""
+    scene.it_waits_s = NEVER
+    assert scene.lost_within(4) is None
+    scene.brings = 1
+    assert scene.lost_within(60) is None
+    scene.brings = 0
+    found = scene.lost_within(60)
+    assert found is not None
+    assert 5 < found < 8
 
 
 @pytest.mark.parametrize("seconds", [0.9, 1.5, 1.9, 2.5])
